@@ -1,0 +1,150 @@
+/**
+ * Configuration after loading, defaulting and validation: frozen, complete, what every phase reads.
+ * Field names and meanings are kubeadm's (kubeadm.k8s.io/v1beta4); durations are kept as Go strings next to their milliseconds where a plan needs them.
+ */
+
+export interface Arg {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** core/v1 EnvVar. */
+export interface EnvVar {
+  readonly name: string;
+  readonly value?: string;
+  readonly valueFrom?: Readonly<Record<string, unknown>>;
+}
+
+export interface HostPathMount {
+  readonly name: string;
+  readonly hostPath: string;
+  readonly mountPath: string;
+  readonly readOnly?: boolean;
+  readonly pathType?: string;
+}
+
+export interface Taint {
+  readonly key: string;
+  readonly value?: string;
+  readonly effect: string;
+}
+
+export interface BootstrapToken {
+  /** `id.secret`; undefined = generate (or adopt a valid one the cluster holds). */
+  readonly token?: string;
+  readonly description?: string;
+  /** Go duration; `0s` = never expires. */
+  readonly ttl: string;
+  readonly expires?: string;
+  readonly usages: readonly string[];
+  readonly groups: readonly string[];
+}
+
+export interface NodeRegistration {
+  readonly name: string;
+  /** `unix:///...` */
+  readonly criSocket: string;
+  /** undefined: role's default. */
+  readonly taints?: readonly Taint[];
+  readonly kubeletExtraArgs: readonly Arg[];
+  readonly ignorePreflightErrors: readonly string[];
+  readonly imagePullPolicy: string;
+  readonly imagePullSerial: boolean;
+}
+
+export interface Timeouts {
+  /** All in milliseconds. */
+  readonly controlPlaneComponentHealthCheck: number;
+  readonly kubeletHealthCheck: number;
+  readonly kubernetesAPICall: number;
+  readonly etcdAPICall: number;
+  readonly tlsBootstrap: number;
+  readonly discovery: number;
+  readonly upgradeManifests: number;
+}
+
+export interface InitConfiguration {
+  readonly bootstrapTokens: readonly BootstrapToken[];
+  readonly nodeRegistration: NodeRegistration;
+  readonly localAPIEndpoint: { readonly advertiseAddress: string; readonly bindPort: number };
+  readonly certificateKey?: string;
+  readonly skipPhases: readonly string[];
+  readonly patchesDirectory?: string;
+  readonly timeouts: Timeouts;
+}
+
+export interface ControlPlaneComponent {
+  readonly extraArgs?: readonly Arg[];
+  readonly extraVolumes?: readonly HostPathMount[];
+  readonly extraEnvs?: readonly EnvVar[];
+}
+
+export interface LocalEtcd {
+  readonly imageRepository?: string;
+  readonly imageTag?: string;
+  readonly dataDir: string;
+  readonly extraArgs?: readonly Arg[];
+  readonly extraEnvs?: readonly EnvVar[];
+  readonly serverCertSANs?: readonly string[];
+  readonly peerCertSANs?: readonly string[];
+}
+
+export interface ExternalEtcd {
+  readonly endpoints: readonly string[];
+  readonly httpEndpoints?: readonly string[];
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+/** As stored in ConfigMap kubeadm-config: every key here except the discriminating helpers serialises to YAML under its own name. */
+export interface ClusterConfiguration {
+  readonly etcd: { readonly local: LocalEtcd; readonly external?: undefined } | { readonly external: ExternalEtcd; readonly local?: undefined };
+  readonly networking: { readonly serviceSubnet: string; readonly podSubnet?: string; readonly dnsDomain: string };
+  /** With leading v. */
+  readonly kubernetesVersion: string;
+  /** host:port, or undefined. */
+  readonly controlPlaneEndpoint?: string;
+  readonly apiServer: ControlPlaneComponent & { readonly certSANs?: readonly string[] };
+  readonly controllerManager: ControlPlaneComponent;
+  readonly scheduler: ControlPlaneComponent;
+  readonly dns: { readonly imageRepository?: string; readonly imageTag?: string; readonly disabled?: boolean };
+  readonly proxy: { readonly disabled?: boolean };
+  readonly certificatesDir: string;
+  readonly imageRepository: string;
+  readonly featureGates?: Readonly<Record<string, boolean>>;
+  readonly clusterName: string;
+  readonly encryptionAlgorithm: EncryptionAlgorithm;
+  /** Go duration. */
+  readonly certificateValidityPeriod: string;
+  readonly caCertificateValidityPeriod: string;
+}
+
+export type EncryptionAlgorithm = "RSA-2048" | "RSA-3072" | "RSA-4096" | "ECDSA-P256" | "ECDSA-P384";
+
+/** kubestick.io/v1alpha1 InstallConfiguration: what kubeadm has no word for. */
+export interface InstallConfiguration {
+  readonly cni: "flannel" | "bridge" | "none";
+  /** `Auto`: a route for the service network when the host has no route that matches it; `Never`. */
+  readonly serviceRoute: "Auto" | "Never";
+  /** Wait at the end until the node and the addons are Ready. */
+  readonly waitForAddons: boolean;
+}
+
+/** What differs per Kubernetes minor, as data (`src/config/versions.ts`). */
+export interface VersionFacts {
+  readonly minor: number;
+  readonly etcdTag: string;
+  readonly corednsTag: string;
+  readonly pauseTag: string;
+}
+
+export interface ResolvedConfig {
+  readonly init: InitConfiguration;
+  readonly cluster: ClusterConfiguration;
+  /** The user's KubeletConfiguration / KubeProxyConfiguration document, fields as given; undefined when there was none. */
+  readonly kubelet?: Readonly<Record<string, unknown>>;
+  readonly kubeProxy?: Readonly<Record<string, unknown>>;
+  readonly install: InstallConfiguration;
+  readonly version: VersionFacts;
+}

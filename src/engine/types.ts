@@ -1,0 +1,227 @@
+/**
+ * Actions, events and phases as data.
+ *
+ * A phase *plans*: it reads configuration, facts and earlier outputs and returns actions, the things that should exist.
+ * The engine *acts*: it observes each action's thing, changes it only where it differs, records what it made and tells what it did.
+ */
+import type { ClusterReader, KubeObject, ObjectRef } from "../cluster/types.ts";
+import type { HostFacts, HostReader, Route } from "../host/types.ts";
+import type { Digest, PackageImage, PackageIndex } from "../package/types.ts";
+import type { ResolvedConfig } from "../config/types.ts";
+
+// ---------------------------------------------------------------- actions
+
+interface ActionBase {
+  /** `kind/name` in kubectl's grammar, unique in a flow and stable between runs: `file/etc/kubernetes/admin.conf`. */
+  readonly id: string;
+  /** Sub-phase by kubeadm's name (`ca` in phase `certs`), when the phase has children. */
+  readonly step?: string;
+  /** One line for the plan: why it is there, when that is not obvious. */
+  readonly why?: string;
+}
+
+/** A regular file with exactly this content and mode. */
+export interface FileAction extends ActionBase {
+  readonly kind: "file";
+  readonly path: string;
+  readonly mode: number;
+  readonly content: string | Uint8Array;
+  /** Content never enters an event, a diff or a log. */
+  readonly secret?: true;
+  /** Parents the engine creates if missing (recorded, so that they can be removed) get this mode; default 0755. */
+  readonly parentMode?: number;
+}
+
+/** An executable carried in the package. */
+export interface PayloadAction extends ActionBase {
+  readonly kind: "payload";
+  readonly path: string;
+  readonly mode: number;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+export interface DirectoryAction extends ActionBase {
+  readonly kind: "directory";
+  readonly path: string;
+  readonly mode: number;
+}
+
+/** The path must not exist. */
+export interface RemoveAction extends ActionBase {
+  readonly kind: "remove";
+  readonly path: string;
+  readonly recursive?: true;
+}
+
+/**
+ * A systemd unit enabled and running. `fingerprint` is a hash over everything the process reads at its start; the engine records under
+ * `id` the fingerprint with which it last (re)started the unit and restarts it when that differs, so a crash between writing a
+ * configuration file and restarting its reader heals on the next run.
+ */
+export interface UnitAction extends ActionBase {
+  readonly kind: "unit";
+  readonly name: string;
+  readonly enabled: boolean;
+  readonly running: boolean;
+  readonly fingerprint: string;
+  /** A oneshot with RemainAfterExit is `running` when active. */
+  readonly oneshot?: true;
+}
+
+/** A kernel module loaded or a sysctl set, now; files in modules-load.d and sysctl.d make them last. */
+export type KernelAction = ActionBase & { readonly kind: "kernel" } & (
+  | { readonly module: string }
+  | { readonly sysctl: string; readonly value: string }
+);
+
+export interface RouteAction extends ActionBase {
+  readonly kind: "route";
+  readonly route: Route;
+}
+
+/** One image in the runtime: content, names, pin, unpacked. */
+export interface ImageAction extends ActionBase {
+  readonly kind: "image";
+  readonly socket: string;
+  readonly image: PackageImage;
+  readonly alsoAs?: readonly string[];
+}
+
+/**
+ * An API object. Policies as kubeadm's helpers (`docs/ARCHITECTURE.md` names the files):
+ * - `replace`: POST; when it exists, PUT.
+ * - `mutate`:  POST; when it exists, the desired fields are merged into the live object (kubeadm-config).
+ * - `retain`:  POST only when absent; a live one is left alone.
+ * - `patch`:   strategic-merge PATCH of an object that must exist (a Node); waits for it.
+ * An object counts as `unchanged` when every desired field has the desired value in the live object.
+ */
+export interface ObjectAction extends ActionBase {
+  readonly kind: "object";
+  readonly object: KubeObject;
+  readonly policy: "replace" | "mutate" | "retain" | "patch";
+  /** Which kubeconfig signs the request. `super-admin` is the way to give the admin group its rights. */
+  readonly as: "admin" | "super-admin";
+  /** Field paths (`data.token-secret`) whose values never enter an event or a diff. A Secret's `data` and `stringData` always are. */
+  readonly secret?: true;
+  /** Time for all tries of this call, ms. */
+  readonly timeoutMs: number;
+}
+
+/** Something only time and other processes can bring about. Observed until true; its failure carries a diagnosis. */
+export interface WaitAction extends ActionBase {
+  readonly kind: "wait";
+  readonly title: string;
+  readonly probe: Probe;
+  readonly timeoutMs: number;
+}
+
+export type Probe =
+  /** Every stored byte of the package matches its digest. */
+  | { readonly type: "package" }
+  /** CRI answers and says RuntimeReady. */
+  | { readonly type: "runtime"; readonly socket: string }
+  /** CRI has every reference; the failure names the absent ones. Certain at once, no waiting. */
+  | { readonly type: "images"; readonly socket: string; readonly references: readonly string[] }
+  /** GET answers 200. `ca` is a path of a PEM bundle; absent = certificate not verified (loopback components with self-signed certificates). */
+  | { readonly type: "http"; readonly url: string; readonly component: string; readonly ca?: string; readonly certificate?: string; readonly key?: string; readonly socket: string }
+  /** `/livez` of the API server through the admin kubeconfig. */
+  | { readonly type: "api"; readonly url: string; readonly socket: string }
+  | { readonly type: "node-ready"; readonly node: string; readonly socket: string }
+  /** All pods of these namespaces on this node Ready, and at least one for each named workload. */
+  | { readonly type: "workloads"; readonly workloads: readonly ObjectRef[]; readonly node: string; readonly socket: string };
+
+export type Action =
+  | FileAction | PayloadAction | DirectoryAction | RemoveAction | UnitAction | KernelAction | RouteAction
+  | ImageAction | ObjectAction | WaitAction;
+
+// ---------------------------------------------------------------- phases
+
+export interface Finding {
+  /** kubeadm's check name where it has one (`Port-6443`, `Mem`), else ours (`ServiceRoute`). What `--ignore-preflight-errors` takes. */
+  readonly check: string;
+  readonly severity: "info" | "warning" | "error";
+  /** What was seen, with values. */
+  readonly message: string;
+  /** Why it matters and what cures it. */
+  readonly hint?: string;
+}
+
+/** Text files bundled into the executable, by path below the repository: `bundle/containerd/config.toml`. */
+export interface Assets {
+  text(path: string): string;
+  list(prefix: string): readonly string[];
+}
+
+export interface PlanInput<In> {
+  readonly config: ResolvedConfig;
+  readonly facts: HostFacts;
+  readonly read: HostReader;
+  /** undefined when the executable carries no package. */
+  readonly pkg: PackageIndex | undefined;
+  readonly assets: Assets;
+  /** Reads the cluster with the admin kubeconfig; undefined before there is one. In a dry run on a bare machine it answers that nothing exists. */
+  readonly cluster: ClusterReader | undefined;
+  /** Outputs of the phases named in `needs`. */
+  readonly from: In;
+  /** What an earlier run on this machine made: lets a plan tell its own things from found ones. */
+  readonly made: { has(actionId: string): boolean };
+  readonly now: Date;
+}
+
+export interface Plan<Out> {
+  readonly actions: readonly Action[];
+  readonly output: Out;
+  /** Findings of severity `error` stop the flow before the phase's first action, all reported together. */
+  readonly findings?: readonly Finding[];
+  /** Text for standard output when the phase is done: the join command. */
+  readonly result?: PhaseResult;
+}
+
+export interface PhaseResult {
+  /** For `-o json`: camelCase field name. */
+  readonly name: string;
+  readonly value: unknown;
+  /** For people, ends with a newline. */
+  readonly text: string;
+}
+
+export interface Phase<Id extends string, In, Out> {
+  readonly id: Id;
+  /** One line, imperative: `Generate the certificates of the control plane`. */
+  readonly title: string;
+  /** Names of the earlier phases whose outputs `plan` reads. */
+  readonly needs: readonly (keyof In & string)[];
+  /** Sub-phases in order, by kubeadm's names. */
+  readonly steps?: readonly { readonly id: string; readonly title: string }[];
+  plan(input: PlanInput<In>): Promise<Plan<Out>>;
+}
+
+// ---------------------------------------------------------------- events
+
+export type ActionStatus = "planned" | "unchanged" | "started" | "applied" | "failed" | "removed" | "kept";
+
+export type RunEvent =
+  | { readonly type: "run-started"; readonly flow: string; readonly dryRun: boolean; readonly phases: readonly { readonly id: string; readonly title: string }[] }
+  | { readonly type: "phase-started"; readonly phase: string; readonly title: string; readonly index: number; readonly total: number }
+  | { readonly type: "action"; readonly phase: string; readonly step?: string; readonly id: string; readonly kind: Action["kind"]; readonly status: ActionStatus; /** One line: `0600 5432 bytes`, `created`, `restarted: configuration changed`. */ readonly detail?: string; /** In a dry run or a change: content or a unified diff, never of a secret. */ readonly body?: string; readonly ms?: number }
+  | { readonly type: "progress"; readonly phase: string; readonly id: string; readonly done: number; readonly total?: number; readonly unit: "bytes" | "seconds"; readonly label?: string }
+  | { readonly type: "finding"; readonly phase: string; readonly finding: Finding; readonly ignored?: boolean }
+  | { readonly type: "phase-finished"; readonly phase: string; readonly ms: number; readonly changed: number; readonly unchanged: number }
+  | { readonly type: "phase-skipped"; readonly phase: string; readonly reason: string }
+  | { readonly type: "result"; readonly phase: string; readonly result: PhaseResult }
+  | { readonly type: "run-finished"; readonly ok: boolean; readonly ms: number; readonly changed: number; readonly unchanged: number; readonly error?: { readonly code: string; readonly attempted: string; readonly happened: string; readonly next: string; readonly details: readonly string[] } };
+
+// ---------------------------------------------------------------- journal
+
+/** One line of the journal: what a run made, so that reset can undo exactly that. Written (and flushed) before `applied` is reported. */
+export interface JournalEntry {
+  readonly at: string;
+  readonly id: string;
+  readonly kind: Action["kind"];
+  /** `created`: did not exist before; `changed`: existed, `before` says how; `started`: a unit's fingerprint. */
+  readonly what: "intent" | "created" | "changed" | "started" | "removed";
+  /** Enough to undo: path, unit name, route, sysctl and old value, backup file. Never a secret. */
+  readonly undo?: Readonly<Record<string, unknown>>;
+  readonly fingerprint?: string;
+}
