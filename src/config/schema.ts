@@ -1,0 +1,112 @@
+/**
+ * The fields of every configuration kind, as data: what a document may contain and of which type.
+ * One table serves strict checking (with the nearest valid name), and later printing and migration.
+ * Source: kubeadm's v1beta4 types (cmd/kubeadm/app/apis/kubeadm/v1beta4/types.go).
+ */
+
+export type Schema =
+  | { readonly type: "string" | "boolean" | "integer" | "duration" | "any" }
+  | { readonly type: "booleanMap" }
+  | { readonly type: "enum"; readonly values: readonly string[] }
+  | { readonly type: "list"; readonly of: Schema }
+  | ObjectSchema;
+
+export interface ObjectSchema {
+  readonly type: "object";
+  readonly fields: Readonly<Record<string, Schema>>;
+}
+
+const string: Schema = { type: "string" };
+const boolean: Schema = { type: "boolean" };
+const integer: Schema = { type: "integer" };
+const duration: Schema = { type: "duration" };
+const list = (of: Schema): Schema => ({ type: "list", of });
+const object = (fields: Readonly<Record<string, Schema>>): ObjectSchema => ({ type: "object", fields });
+const oneOf = (...values: string[]): Schema => ({ type: "enum", values });
+
+const args = list(object({ name: string, value: string }));
+const envs = list(object({ name: string, value: string, valueFrom: { type: "any" } }));
+const volumes = list(object({ name: string, hostPath: string, mountPath: string, readOnly: boolean, pathType: string }));
+const component = { extraArgs: args, extraVolumes: volumes, extraEnvs: envs };
+const imageMeta = { imageRepository: string, imageTag: string };
+
+const nodeRegistration = object({
+  name: string,
+  criSocket: string,
+  taints: list(object({ key: string, value: string, effect: oneOf("NoSchedule", "PreferNoSchedule", "NoExecute"), timeAdded: string })),
+  kubeletExtraArgs: args,
+  ignorePreflightErrors: list(string),
+  imagePullPolicy: oneOf("Always", "IfNotPresent", "Never"),
+  imagePullSerial: boolean,
+});
+
+const timeouts = object({
+  controlPlaneComponentHealthCheck: duration,
+  kubeletHealthCheck: duration,
+  kubernetesAPICall: duration,
+  etcdAPICall: duration,
+  tlsBootstrap: duration,
+  discovery: duration,
+  upgradeManifests: duration,
+});
+
+const typeMeta = { apiVersion: string, kind: string };
+
+const initConfiguration = object({
+  ...typeMeta,
+  bootstrapTokens: list(object({ token: string, description: string, ttl: duration, expires: string, usages: list(oneOf("signing", "authentication")), groups: list(string) })),
+  dryRun: boolean,
+  nodeRegistration,
+  localAPIEndpoint: object({ advertiseAddress: string, bindPort: integer }),
+  certificateKey: string,
+  skipPhases: list(string),
+  patches: object({ directory: string }),
+  timeouts,
+});
+
+const clusterConfiguration = object({
+  ...typeMeta,
+  etcd: object({
+    local: object({ ...imageMeta, dataDir: string, extraArgs: args, extraEnvs: envs, serverCertSANs: list(string), peerCertSANs: list(string) }),
+    external: object({ endpoints: list(string), httpEndpoints: list(string), caFile: string, certFile: string, keyFile: string }),
+  }),
+  networking: object({ serviceSubnet: string, podSubnet: string, dnsDomain: string }),
+  kubernetesVersion: string,
+  controlPlaneEndpoint: string,
+  apiServer: object({ ...component, certSANs: list(string) }),
+  controllerManager: object(component),
+  scheduler: object(component),
+  dns: object({ ...imageMeta, disabled: boolean }),
+  proxy: object({ disabled: boolean }),
+  certificatesDir: string,
+  imageRepository: string,
+  featureGates: { type: "booleanMap" },
+  clusterName: string,
+  encryptionAlgorithm: oneOf("RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-P256", "ECDSA-P384"),
+  certificateValidityPeriod: duration,
+  caCertificateValidityPeriod: duration,
+});
+
+const installConfiguration = object({
+  ...typeMeta,
+  cni: oneOf("flannel", "bridge", "none"),
+  serviceRoute: oneOf("Auto", "Never"),
+  waitForAddons: boolean,
+});
+
+export const kubeadmApiVersion = "kubeadm.k8s.io/v1beta4";
+export const installApiVersion = "kubestick.io/v1alpha1";
+export const kubeletApiVersion = "kubelet.config.k8s.io/v1beta1";
+export const kubeProxyApiVersion = "kubeproxy.config.k8s.io/v1alpha1";
+
+/** `apiVersion kind` to the schema of the document. Component configurations are the components' own affair: any field passes. */
+export const documentSchemas: Readonly<Record<string, Schema>> = {
+  [`${kubeadmApiVersion} InitConfiguration`]: initConfiguration,
+  [`${kubeadmApiVersion} ClusterConfiguration`]: clusterConfiguration,
+  [`${installApiVersion} InstallConfiguration`]: installConfiguration,
+  [`${kubeletApiVersion} KubeletConfiguration`]: { type: "any" },
+  [`${kubeProxyApiVersion} KubeProxyConfiguration`]: { type: "any" },
+};
+
+/** Kinds of kubeadm that other commands read; `init` passes over them as kubeadm does. */
+export const foreignKinds: readonly string[] = ["JoinConfiguration", "ResetConfiguration", "UpgradeConfiguration"];

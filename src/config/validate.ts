@@ -1,0 +1,137 @@
+/**
+ * Every rule kubeadm checks on Init- and ClusterConfiguration (apis/kubeadm/validation/validation.go), all findings at once.
+ * Paths are field paths, so that the loader can add line and column.
+ */
+import { cidrSize, familyOf, isGlobalUnicast, parseCidrList, splitHostPort, type Cidr } from "./address.ts";
+import { parseDuration } from "./duration.ts";
+import { isDnsSubdomain, isWildcardSubdomain, nearest } from "./names.ts";
+import type { Problem } from "./load.ts";
+import type { Arg, ClusterConfiguration, ExternalEtcd, InitConfiguration, ResolvedConfig } from "./types.ts";
+
+export interface Validation {
+  readonly errors: readonly Problem[];
+  readonly warnings: readonly string[];
+}
+
+const knownFeatureGates = ["NodeLocalCRISocket", "PublicKeysECDSA", "RootlessControlPlane"];
+
+export function validateConfig(config: ResolvedConfig): Validation {
+  const errors: Problem[] = [];
+  const warnings: string[] = [];
+  const report = (path: string, message: string): void => { errors.push({ path, message }); };
+  validateInit(config.init, report);
+  validateCluster(config.cluster, report, warnings);
+  return { errors, warnings };
+}
+
+type Report = (path: string, message: string) => void;
+
+function validateInit(init: InitConfiguration, report: Report): void {
+  const { advertiseAddress, bindPort } = init.localAPIEndpoint;
+  if (advertiseAddress !== "" && familyOf(advertiseAddress) === undefined) report("InitConfiguration.localAPIEndpoint.advertiseAddress", `${JSON.stringify(advertiseAddress)} is not an IP address`);
+  else if (advertiseAddress !== "" && !isGlobalUnicast(advertiseAddress)) report("InitConfiguration.localAPIEndpoint.advertiseAddress", `${advertiseAddress} cannot be reached by other nodes; it must be a global unicast address`);
+  if (!Number.isInteger(bindPort) || bindPort < 1 || bindPort > 65_535) report("InitConfiguration.localAPIEndpoint.bindPort", `${bindPort} is not a port (1 to 65535)`);
+  const { name, criSocket, kubeletExtraArgs } = init.nodeRegistration;
+  if (!isDnsSubdomain(name)) report("InitConfiguration.nodeRegistration.name", `${JSON.stringify(name)} is not a node name: lower-case letters, digits, - and . only (RFC 1123); set --node-name or the hostname`);
+  if (!criSocket.startsWith("unix:///")) report("InitConfiguration.nodeRegistration.criSocket", `${JSON.stringify(criSocket)} must be a URL such as unix:///var/run/containerd/containerd.sock`);
+  validateArgs("InitConfiguration.nodeRegistration.kubeletExtraArgs", kubeletExtraArgs, report);
+  if (init.certificateKey !== undefined && !/^[0-9a-fA-F]{64}$/.test(init.certificateKey)) report("InitConfiguration.certificateKey", "must be 64 hexadecimal characters (32 bytes)");
+  const ignored = init.nodeRegistration.ignorePreflightErrors;
+  if (ignored.includes("all") && ignored.length > 1) report("InitConfiguration.nodeRegistration.ignorePreflightErrors", "all cannot be combined with other names");
+  init.bootstrapTokens.forEach((token, index) => {
+    const path = `InitConfiguration.bootstrapTokens.${index}`;
+    // The value itself is a secret and stays out of the message.
+    if (token.token !== undefined && !/^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(token.token)) report(`${path}.token`, "must have the form abcdef.0123456789abcdef (6 and 16 lower-case letters or digits)");
+    const ttl = parseDuration(token.ttl);
+    if (ttl === undefined || ttl < 0) report(`${path}.ttl`, `${JSON.stringify(token.ttl)} must be a duration such as 24h0m0s, or 0s for never`);
+    if (token.expires !== undefined) report(`${path}.expires`, "use ttl; expires cannot be combined with it");
+    for (const group of token.groups) {
+      if (!/^system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]$/.test(group)) report(`${path}.groups`, `${JSON.stringify(group)} must start with system:bootstrappers:`);
+    }
+    if (token.groups.length > 0 && !token.usages.includes("authentication")) report(`${path}.usages`, "a token with groups needs the usage authentication");
+  });
+}
+
+function validateCluster(cluster: ClusterConfiguration, report: Report, warnings: string[]): void {
+  const kind = "ClusterConfiguration";
+  if (!isDnsSubdomain(cluster.networking.dnsDomain)) report(`${kind}.networking.dnsDomain`, `${JSON.stringify(cluster.networking.dnsDomain)} is not a DNS domain (RFC 1123)`);
+  validateSubnets(cluster, report, warnings);
+  if (cluster.controlPlaneEndpoint !== undefined) {
+    const parts = splitHostPort(cluster.controlPlaneEndpoint);
+    if (parts === undefined || (familyOf(parts.host) === undefined && !isDnsSubdomain(parts.host))) report(`${kind}.controlPlaneEndpoint`, `${JSON.stringify(cluster.controlPlaneEndpoint)} must be an IP address or DNS name, with or without :port`);
+  }
+  for (const san of cluster.apiServer.certSANs ?? []) validateSan(`${kind}.apiServer.certSANs`, san, report);
+  for (const name of ["apiServer", "controllerManager", "scheduler"] as const) validateArgs(`${kind}.${name}.extraArgs`, cluster[name].extraArgs ?? [], report);
+  if (!cluster.certificatesDir.startsWith("/")) report(`${kind}.certificatesDir`, `${JSON.stringify(cluster.certificatesDir)} must be an absolute path`);
+  if (!/^[a-z0-9]+(?:[._-][a-z0-9]+)*(?::\d+)?(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$/.test(cluster.imageRepository)) report(`${kind}.imageRepository`, `${JSON.stringify(cluster.imageRepository)} is not an image repository such as registry.k8s.io`);
+  for (const gate of Object.keys(cluster.featureGates ?? {})) {
+    if (knownFeatureGates.includes(gate)) continue;
+    const close = nearest(gate, knownFeatureGates);
+    report(`${kind}.featureGates`, `unknown feature gate ${gate}${close === undefined ? ` (known: ${knownFeatureGates.join(", ")})` : `; did you mean ${close}?`}`);
+  }
+  for (const [field, usual] of [["certificateValidityPeriod", "8760h0m0s"], ["caCertificateValidityPeriod", "87600h0m0s"]] as const) {
+    const period = parseDuration(cluster[field]);
+    if (period === undefined || period <= 0) report(`${kind}.${field}`, `${JSON.stringify(cluster[field])} must be a positive duration such as ${usual}`);
+    else if (period > (parseDuration(usual) as number)) warnings.push(`${field} ${cluster[field]} is longer than the usual ${usual}`);
+  }
+  if (cluster.etcd.local !== undefined) {
+    const { dataDir, extraArgs, serverCertSANs, peerCertSANs } = cluster.etcd.local;
+    if (!dataDir.startsWith("/")) report(`${kind}.etcd.local.dataDir`, `${JSON.stringify(dataDir)} must be an absolute path`);
+    validateArgs(`${kind}.etcd.local.extraArgs`, extraArgs ?? [], report);
+    for (const san of serverCertSANs ?? []) validateSan(`${kind}.etcd.local.serverCertSANs`, san, report);
+    for (const san of peerCertSANs ?? []) validateSan(`${kind}.etcd.local.peerCertSANs`, san, report);
+  } else {
+    validateExternalEtcd(cluster.etcd.external, report);
+  }
+}
+
+function validateArgs(path: string, args: readonly Arg[], report: Report): void {
+  args.forEach((arg, index) => {
+    if (typeof arg?.name !== "string" || arg.name === "") report(`${path}.${index}`, "an argument needs a name");
+  });
+}
+
+function validateSan(path: string, san: string, report: Report): void {
+  if (familyOf(san) === undefined && !isDnsSubdomain(san) && !isWildcardSubdomain(san)) report(path, `${JSON.stringify(san)} is neither an IP address nor a DNS name`);
+}
+
+function validateExternalEtcd(etcd: ExternalEtcd, report: Report): void {
+  const path = "ClusterConfiguration.etcd.external";
+  const secure = etcd.caFile !== "" || etcd.certFile !== "" || etcd.keyFile !== "";
+  if (etcd.endpoints.length === 0) report(`${path}.endpoints`, "at least one endpoint is needed");
+  for (const endpoint of etcd.endpoints) {
+    const url = URL.parse(endpoint);
+    if (url === null || !["http:", "https:"].includes(url.protocol)) report(`${path}.endpoints`, `${JSON.stringify(endpoint)} must be a URL such as https://10.0.0.5:2379`);
+    else if (secure && url.protocol !== "https:") report(`${path}.endpoints`, `${endpoint} must use https because certificates are given`);
+  }
+  for (const field of ["caFile", "certFile", "keyFile"] as const) {
+    if (etcd[field] !== "" && !etcd[field].startsWith("/")) report(`${path}.${field}`, `${JSON.stringify(etcd[field])} must be an absolute path`);
+  }
+  if ((etcd.certFile === "") !== (etcd.keyFile === "")) report(path, "certFile and keyFile belong together; one of them is missing");
+  if (etcd.certFile !== "" && etcd.keyFile !== "" && etcd.caFile === "") report(`${path}.caFile`, "is needed when certFile and keyFile are given");
+}
+
+function validateSubnets(cluster: ClusterConfiguration, report: Report, warnings: string[]): void {
+  const check = (field: "serviceSubnet" | "podSubnet", text: string, smallest: bigint): readonly Cidr[] => {
+    const path = `ClusterConfiguration.networking.${field}`;
+    const cidrs = parseCidrList(text);
+    if (cidrs === undefined) { report(path, `${JSON.stringify(text)} is not a network such as 10.96.0.0/12`); return []; }
+    if (cidrs.length > 2 || (cidrs.length === 2 && cidrs[0]?.family === cidrs[1]?.family)) report(path, `${text}: at most one IPv4 and one IPv6 network`);
+    for (const cidr of cidrs) {
+      if (cidrSize(cidr) < smallest) report(path, `${text}: too small, at least ${smallest} addresses are needed`);
+      if (field === "serviceSubnet" && cidrSize(cidr) > 1n << 20n) report(path, `${text}: too large; the longest service network is /12 for IPv4 and /108 for IPv6`);
+      if (cidr.family === 6 && cidr.base >> 118n === 0xfec0n >> 6n) warnings.push(`${field} ${text} is in the site-local range fec0::/10, which is deprecated (RFC 3879)`);
+    }
+    return cidrs;
+  };
+  check("serviceSubnet", cluster.networking.serviceSubnet, 10n);
+  if (cluster.networking.podSubnet === undefined) return;
+  const last = (name: string): string | undefined => cluster.controllerManager.extraArgs?.findLast((arg) => arg.name === name)?.value;
+  for (const cidr of check("podSubnet", cluster.networking.podSubnet, 14n)) {
+    if (last("allocate-node-cidrs") === "false") continue;
+    const mask = Number(last(`node-cidr-mask-size-ipv${cidr.family}`) ?? (cidr.family === 4 ? 24 : 64));
+    const path = "ClusterConfiguration.networking.podSubnet";
+    if (cidr.prefixLength > mask) report(path, `/${cidr.prefixLength} is smaller than the /${mask} each node gets; choose a larger network or set the controller manager's node-cidr-mask-size-ipv${cidr.family}`);
+    else if (mask - cidr.prefixLength > 16) report(path, `/${cidr.prefixLength} holds more than 65536 node networks of /${mask}; choose a smaller network`);
+  }
+}
