@@ -1,0 +1,37 @@
+/** Secret of a bootstrap token. Facts: KEP-130, kubeadm apis/bootstraptoken/v1/utils.go. */
+import type { KubeObject } from "../cluster/types.ts";
+import { namespaces } from "./names.ts";
+
+export interface TokenSecret {
+  readonly id: string;
+  readonly secret: string;
+  readonly description?: string;
+  /** undefined: never. */
+  readonly expires?: Date;
+  readonly usages: readonly string[];
+  readonly groups: readonly string[];
+}
+
+export function bootstrapTokenName(id: string): string {
+  return `bootstrap-token-${id}`;
+}
+
+export function bootstrapTokenSecret(token: TokenSecret): KubeObject {
+  const values: Record<string, string> = { "token-id": token.id, "token-secret": token.secret };
+  if (token.description !== undefined && token.description !== "") values["description"] = token.description;
+  if (token.expires !== undefined) values["expiration"] = rfc3339Seconds(token.expires);
+  for (const usage of token.usages) values[`usage-bootstrap-${usage}`] = "true";
+  if (token.groups.length > 0) values["auth-extra-groups"] = token.groups.join(",");
+  return {
+    apiVersion: "v1",
+    data: Object.fromEntries(Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString("base64")])),
+    kind: "Secret",
+    metadata: { name: bootstrapTokenName(token.id), namespace: namespaces.system },
+    type: "bootstrap.kubernetes.io/token",
+  };
+}
+
+/** Go's time.RFC3339 in UTC has no fraction of a second. */
+function rfc3339Seconds(time: Date): string {
+  return `${time.toISOString().slice(0, 19)}Z`;
+}
