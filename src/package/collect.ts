@@ -1,0 +1,186 @@
+/**
+ * From what was resolved to entries: fetch each blob once, look into layers, take programs out of archives.
+ *
+ * Everything that comes back can be opened again and again, and knows its stored size and digest: that is what the writer needs.
+ */
+import { createReadStream } from "node:fs";
+import { basename } from "node:path";
+import { KubestickError } from "../errors.ts";
+import type { BlobCache } from "./blob-cache.ts";
+import { CHUNK_SIZE } from "./file-bytes.ts";
+import type { ImageView } from "./image.ts";
+import { inspectLayer, type LayerFacts } from "./layer.ts";
+import type { ListedSource } from "./lists.ts";
+import { readMembers } from "./members.ts";
+import { parallel } from "./parallel.ts";
+import type { ReleaseServers } from "./releases.ts";
+import type { Digest, PackageBinary, PackageDescriptor, PackageImage } from "./types.ts";
+import type { EntrySource } from "./writer.ts";
+import type { ZstdStore } from "./zstd-store.ts";
+
+/** Registries and release servers allow many more; a slow line is filled by this many. */
+const DOWNLOADS = 4;
+
+export interface Stores {
+  readonly cache: BlobCache;
+  readonly zstd: ZstdStore;
+}
+
+/** Told about bytes as they become available. */
+export interface FetchMeter {
+  expect(bytes: number): void;
+  /** `done`: bytes of this item so far; may go back when a download starts anew. */
+  progress(label: string, done: number): void;
+  fetched(bytes: number): void;
+}
+
+// ---------------------------------------------------------------- images
+
+export interface ResolvedImage {
+  readonly role: string;
+  readonly view: ImageView;
+}
+
+export interface CollectedLayer {
+  readonly entry: EntrySource;
+  readonly facts: LayerFacts;
+}
+
+interface LayerJob {
+  readonly view: ImageView;
+  readonly descriptor: PackageDescriptor;
+  readonly label: string;
+}
+
+/** Every layer of the images once, by digest. */
+export function layerJobs(images: readonly ResolvedImage[]): readonly LayerJob[] {
+  const jobs = new Map<Digest, LayerJob>();
+  for (const { view } of images) {
+    for (const [number, descriptor] of view.layers.entries()) {
+      if (!jobs.has(descriptor.digest)) jobs.set(descriptor.digest, { view, descriptor, label: `${view.reference.canonical} layer ${number + 1}` });
+    }
+  }
+  return [...jobs.values()];
+}
+
+/** Fetches (or, for local sources, only reads) each layer and finds out what it unpacks to. */
+export async function collectLayers(jobs: readonly LayerJob[], { cache, zstd }: Stores, meter: FetchMeter, signal?: AbortSignal): Promise<ReadonlyMap<Digest, CollectedLayer>> {
+  const collected = await parallel(jobs, DOWNLOADS, signal, async ({ view, descriptor, label }, stop): Promise<[Digest, CollectedLayer]> => {
+    const request = { reference: view.reference, descriptor };
+    let open: () => AsyncIterable<Uint8Array>;
+    if (view.source.local) {
+      open = () => view.source.open(request, 0);
+    } else {
+      const blob = await cache.ensure({ ...descriptor, label, from: view.reference.canonical }, (start) => view.source.open(request, start, stop), (done) => meter.progress(label, done), stop);
+      meter.fetched(blob.fetched);
+      open = () => createReadStream(blob.path, { highWaterMark: CHUNK_SIZE }) as AsyncIterable<Uint8Array>;
+    }
+    const facts = await inspectLayer(descriptor, stoppable(open(), stop), label);
+    meter.progress(label, descriptor.size);
+    // The bytes of a compressed layer travel as they are. A plain tar (docker save) would only make the stick larger.
+    if (facts.compression === "none" && descriptor.size > 0) {
+      const entry = (await zstd.find(descriptor.digest, label, stop)) ?? (await zstd.add(open(), label, stop));
+      return [descriptor.digest, { entry, facts }];
+    }
+    return [descriptor.digest, { entry: asItIs(descriptor, label, open), facts }];
+  });
+  return new Map(collected);
+}
+
+/** The index's record of an image, and its entries in reading order. Throws when a layer is not what the image's config promises. */
+export function describeImage({ role, view }: ResolvedImage, layers: ReadonlyMap<Digest, CollectedLayer>): { readonly image: PackageImage; readonly entries: readonly EntrySource[] } {
+  const { reference, target, manifest, config, documents } = view;
+  const name = reference.canonical;
+  const entries: EntrySource[] = [];
+  for (const [descriptor, what] of [[target, target.digest === manifest.digest ? "manifest" : "index"], [manifest, "manifest"], [config, "config"]] as const) {
+    const bytes = documents.get(descriptor.digest);
+    if (bytes !== undefined) entries.push(asItIs(descriptor, `${name} ${what}`, () => once(bytes)));
+  }
+  const described = view.layers.map((layer, number) => {
+    const found = layers.get(layer.digest);
+    if (found === undefined) throw new TypeError(`layer ${layer.digest} of ${name} was not collected`);
+    if (found.facts.diffId !== layer.diffId) {
+      throw new KubestickError({
+        code: "IMAGE_INVALID",
+        attempted: `reading ${name}`,
+        happened: `Layer ${number + 1} unpacks to ${found.facts.diffId}; the image's config says ${layer.diffId}.`,
+        next: "Have the image built or pushed again; as it is no runtime could unpack it.",
+      });
+    }
+    entries.push(found.entry);
+    const { mediaType, digest, size, diffId } = layer;
+    return { mediaType, digest, size, diffId, unpackedSize: found.facts.unpackedSize };
+  });
+  return { image: { reference: name, role, target, manifest, config, layers: described }, entries };
+}
+
+function asItIs({ digest, size }: PackageDescriptor, label: string, open: () => AsyncIterable<Uint8Array>): EntrySource {
+  return { digest, size, encoding: "identity", length: size, stored: digest, label, open };
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+async function* stoppable(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    signal.throwIfAborted();
+    yield chunk;
+  }
+}
+
+// ---------------------------------------------------------------- programs
+
+export interface ResolvedSource {
+  readonly source: ListedSource;
+  readonly digest: Digest;
+}
+
+export interface CollectedBinary {
+  readonly binary: PackageBinary;
+  readonly entry: EntrySource;
+}
+
+/** In the lists' order. `beforeFetch` hears the size of a download before its first byte is kept. */
+export async function collectBinaries(
+  sources: readonly ResolvedSource[],
+  servers: ReleaseServers,
+  { cache, zstd }: Stores,
+  meter: FetchMeter,
+  beforeFetch: (bytes: number) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<readonly CollectedBinary[]> {
+  const groups = await parallel(sources, DOWNLOADS, signal, async ({ source, digest }, stop) => {
+    const label = basename(source.url);
+    let announced = 0;
+    const onSize = async (total: number): Promise<void> => {
+      if (announced > 0) return;
+      announced = total;
+      meter.expect(total);
+      await beforeFetch(total);
+    };
+    const file = await servers.fetch(source, digest, cache, (done) => meter.progress(label, done), stop, onSize);
+    if (announced === 0) meter.expect(file.size);
+    meter.progress(label, file.size);
+    meter.fetched(file.fetched);
+
+    const entries = new Map<string, EntrySource>();
+    const [single] = source.binaries;
+    if (single !== undefined && single.from === undefined) {
+      const open = (): AsyncIterable<Uint8Array> => createReadStream(file.path, { highWaterMark: CHUNK_SIZE }) as AsyncIterable<Uint8Array>;
+      entries.set(single.name, (await zstd.find(digest, single.name, stop)) ?? (await zstd.add(open(), single.name, stop)));
+    } else {
+      const wanted = new Map(source.binaries.map((binary) => [binary.from ?? binary.name, binary.name]));
+      await readMembers(file.path, label, [...wanted.keys()], async (member, content) => {
+        const name = wanted.get(member) ?? member;
+        entries.set(name, await zstd.add(content, name, stop));
+      }, stop);
+    }
+    return source.binaries.flatMap(({ name, path, mode }): CollectedBinary[] => {
+      const entry = entries.get(name);
+      if (entry === undefined) return [];
+      return [{ entry, binary: { name, version: source.version, path, mode, digest: entry.digest, size: entry.size, source: source.url } }];
+    });
+  });
+  return groups.flat();
+}

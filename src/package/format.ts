@@ -1,0 +1,162 @@
+/**
+ * How a package lies in the file: every constant of the layout, and both directions of its three records.
+ *
+ *   0        the bare executable, an ELF file
+ *   P        payload start: the end of the ELF image rounded up to 4096, zeros between
+ *   P        header, 128 bytes
+ *   P+128    stored bytes of the entries, one after the other without gaps, in index order
+ *   I        index, CBOR (RFC 8949)
+ *   I+n      footer, 128 bytes; its last byte is the last byte of the file
+ *
+ * Why a header *and* a footer: a reader needs the footer (it stands where a reader can look without knowing anything),
+ * but the footer is also the first thing a broken copy loses. The header is found from the other side, through the ELF
+ * headers, and says how long the file has to be. So a file cut anywhere behind its ELF image is told apart from an
+ * executable that never carried a package. (Cut exactly at the end of the ELF image it *is* the bare executable.)
+ *
+ * What later versions may not change, so that this one can say "made by a newer kubestick" instead of "corrupt":
+ * the magic, version, length and checksum fields at the front of the header and at the back of the footer.
+ *
+ * All numbers are little-endian; offsets and lengths are 64 bits.
+ */
+import { createHash } from "node:crypto";
+import type { Digest } from "./types.ts";
+
+export const FORMAT_VERSION = 1;
+export const PAYLOAD_ALIGNMENT = 4096;
+export const HEADER_SIZE = 128;
+export const FOOTER_SIZE = 128;
+/** An index of this size would describe some hundred thousand entries; more is a broken length. */
+export const MAX_INDEX_SIZE = 64 * 1024 * 1024;
+
+/** zstd entries look back 8 MiB at most, so a reader needs no more memory than that, whatever a damaged frame asks for. */
+export const ZSTD_WINDOW_LOG = 23;
+
+const HEADER_MAGIC = "kstkpack";
+const FOOTER_MAGIC = "kstkfoot";
+const CHECKSUM_SIZE = 32;
+
+/** Stands at the payload start. */
+export interface PackageHeader {
+  readonly version: number;
+  /** Bytes of the whole file. */
+  readonly fileLength: number;
+  /** Bytes of the bare executable, before padding. */
+  readonly executableLength: number;
+  /** Digest of the bare executable. */
+  readonly executable: Digest;
+}
+
+/** Stands at the very end. */
+export interface PackageFooter {
+  readonly version: number;
+  readonly payloadStart: number;
+  readonly indexOffset: number;
+  readonly indexLength: number;
+  /** Digest of the index bytes. */
+  readonly index: Digest;
+}
+
+/**
+ * Outcome of decoding a record. `foreign`: these bytes are not such a record at all. `damaged`: the magic is there, the checksum is not
+ * right. `newer`: intact, but of a later format version.
+ */
+export type Decoded<T> =
+  | { readonly is: "intact"; readonly value: T }
+  | { readonly is: "foreign" }
+  | { readonly is: "damaged" }
+  | { readonly is: "newer"; readonly version: number };
+
+/** Where the payload of an executable starts whose ELF image ends at `end`. */
+export function payloadStartFor(end: number): number {
+  return Math.ceil(end / PAYLOAD_ALIGNMENT) * PAYLOAD_ALIGNMENT;
+}
+
+// Header:  0 magic 8 | 8 version u32 | 12 header length u32 | 16 checksum 32 over everything else | 48 file length u64 |
+//          56 executable length u64 | 64 executable sha256 32 | 96 zeros
+
+export function encodeHeader(header: Omit<PackageHeader, "version">): Uint8Array {
+  const bytes = Buffer.alloc(HEADER_SIZE);
+  bytes.write(HEADER_MAGIC, 0, "latin1");
+  bytes.writeUInt32LE(FORMAT_VERSION, 8);
+  bytes.writeUInt32LE(HEADER_SIZE, 12);
+  bytes.writeBigUInt64LE(BigInt(header.fileLength), 48);
+  bytes.writeBigUInt64LE(BigInt(header.executableLength), 56);
+  bytes.set(digestBytes(header.executable), 64);
+  bytes.set(checksum(bytes, 16), 16);
+  return bytes;
+}
+
+/** `bytes` start at the payload start. */
+export function decodeHeader(bytes: Uint8Array): Decoded<PackageHeader> {
+  const record = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (record.length < 48 || record.toString("latin1", 0, 8) !== HEADER_MAGIC) return { is: "foreign" };
+  const length = record.readUInt32LE(12);
+  if (length < 48 || length > record.length || !checksumMatches(record.subarray(0, length), 16)) return { is: "damaged" };
+  const version = record.readUInt32LE(8);
+  if (version > FORMAT_VERSION) return { is: "newer", version };
+  if (version !== FORMAT_VERSION || length !== HEADER_SIZE) return { is: "damaged" };
+  return {
+    is: "intact",
+    value: {
+      version,
+      fileLength: Number(record.readBigUInt64LE(48)),
+      executableLength: Number(record.readBigUInt64LE(56)),
+      executable: digestText(record.subarray(64, 96)),
+    },
+  };
+}
+
+// Footer:  0 payload start u64 | 8 index offset u64 | 16 index length u64 | 24 index sha256 32 | 56 zeros |
+//          80 checksum 32 over everything else | 112 footer length u32 | 116 version u32 | 120 magic 8
+
+export function encodeFooter(footer: Omit<PackageFooter, "version">): Uint8Array {
+  const bytes = Buffer.alloc(FOOTER_SIZE);
+  bytes.writeBigUInt64LE(BigInt(footer.payloadStart), 0);
+  bytes.writeBigUInt64LE(BigInt(footer.indexOffset), 8);
+  bytes.writeBigUInt64LE(BigInt(footer.indexLength), 16);
+  bytes.set(digestBytes(footer.index), 24);
+  bytes.writeUInt32LE(FOOTER_SIZE, 112);
+  bytes.writeUInt32LE(FORMAT_VERSION, 116);
+  bytes.write(FOOTER_MAGIC, 120, "latin1");
+  bytes.set(checksum(bytes, 80), 80);
+  return bytes;
+}
+
+/** `bytes` end where the file ends. */
+export function decodeFooter(bytes: Uint8Array): Decoded<PackageFooter> {
+  const tail = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (tail.length < 48 || tail.toString("latin1", tail.length - 8) !== FOOTER_MAGIC) return { is: "foreign" };
+  const length = tail.readUInt32LE(tail.length - 16);
+  if (length < 48 || length > tail.length) return { is: "damaged" };
+  const record = tail.subarray(tail.length - length);
+  if (!checksumMatches(record, length - 48)) return { is: "damaged" };
+  const version = record.readUInt32LE(length - 12);
+  if (version > FORMAT_VERSION) return { is: "newer", version };
+  if (version !== FORMAT_VERSION || length !== FOOTER_SIZE) return { is: "damaged" };
+  return {
+    is: "intact",
+    value: {
+      version,
+      payloadStart: Number(record.readBigUInt64LE(0)),
+      indexOffset: Number(record.readBigUInt64LE(8)),
+      indexLength: Number(record.readBigUInt64LE(16)),
+      index: digestText(record.subarray(24, 56)),
+    },
+  };
+}
+
+function checksum(record: Uint8Array, at: number): Uint8Array {
+  return createHash("sha256").update(record.subarray(0, at)).update(record.subarray(at + CHECKSUM_SIZE)).digest();
+}
+
+function checksumMatches(record: Uint8Array, at: number): boolean {
+  return Buffer.compare(checksum(record, at), record.subarray(at, at + CHECKSUM_SIZE)) === 0;
+}
+
+function digestBytes(digest: Digest): Uint8Array {
+  return Buffer.from(digest.slice("sha256:".length), "hex");
+}
+
+function digestText(bytes: Buffer): Digest {
+  return `sha256:${bytes.toString("hex")}`;
+}

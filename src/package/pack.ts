@@ -1,0 +1,293 @@
+/**
+ * `pack`: from lists of names to one file, on the machine that has a network.
+ *
+ *   lists -> digests of everything -> lock -> space -> each blob once, verified -> entries -> written, read back, renamed
+ *
+ * Owns the order of these steps and what is told about them. Each step is in a file of its own; start at `pack`.
+ */
+import { mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { KubestickError, isKubestickError } from "../errors.ts";
+import { temporaryName } from "./abandoned.ts";
+import { BlobCache, cacheFailed } from "./blob-cache.ts";
+import { collectBinaries, collectLayers, describeImage, layerJobs, type FetchMeter, type ResolvedImage, type ResolvedSource } from "./collect.ts";
+import { HttpClient } from "./http.ts";
+import { viewImage, type ImageSource } from "./image.ts";
+import { ImagesDirectory } from "./layout-source.ts";
+import { loadLists, type Cni, type ListedImage, type ListTexts } from "./lists.ts";
+import { enforceLock, formatLock, readLock, type Lock } from "./lock.ts";
+import { parseMirrors } from "./mirrors.ts";
+import { parallel } from "./parallel.ts";
+import { parseReference } from "./reference.ts";
+import { RegistryAuth, loadLogins } from "./registry-auth.ts";
+import { RegistrySource } from "./registry-source.ts";
+import { ReleaseServers } from "./releases.ts";
+import { freeSpace, noSpace } from "./space.ts";
+import type { Digest, PackageBinary, PackageImage } from "./types.ts";
+import { inspectExecutable, requireWritable, writePackage } from "./writer.ts";
+import { ZstdStore } from "./zstd-store.ts";
+
+export interface PackOptions {
+  /** A kubestick executable, bare or packed; its own architecture unless `arch` says another one is meant. */
+  readonly executable: string;
+  readonly output: string;
+  /** `v1.36.2`; default: what this kubestick was made for. */
+  readonly kubernetesVersion?: string | undefined;
+  /** Default: the executable's. */
+  readonly arch?: string | undefined;
+  /** Default flannel. */
+  readonly cni?: Cni | undefined;
+  readonly extraImages?: readonly string[] | undefined;
+  /** `HOST=URL` */
+  readonly registryMirrors?: readonly string[] | undefined;
+  /** `HOST=URL` or `HOST=DIR` */
+  readonly downloadMirrors?: readonly string[] | undefined;
+  readonly imagesDirectory?: string | undefined;
+  readonly lockFile?: string | undefined;
+  /** Default `$XDG_CACHE_HOME/kubestick`, `~/.cache/kubestick`. */
+  readonly cache?: string | undefined;
+  readonly assets: ListTexts;
+  readonly signal?: AbortSignal | undefined;
+  /** Tries and first pause of each request; the defaults suit people, tests are in more of a hurry. */
+  readonly http?: { readonly attempts?: number; readonly pauseMs?: number } | undefined;
+}
+
+export type PackStep = "resolve" | "fetch" | "write" | "verify";
+
+export type PackEvent =
+  | { readonly type: "step"; readonly step: PackStep; readonly title: string }
+  /** A reference or a download whose digest is known now. `source`: where it will come from. */
+  | { readonly type: "resolved"; readonly name: string; readonly digest: Digest; readonly source: string }
+  /** Bytes of the whole step; the total of `fetch` grows while servers tell sizes. `label`: what is being moved now. */
+  | { readonly type: "progress"; readonly step: PackStep; readonly done: number; readonly total: number; readonly label: string }
+  | { readonly type: "retry"; readonly url: string; readonly reason: string; readonly waitMs: number };
+
+export interface PackResult {
+  readonly path: string;
+  readonly size: number;
+  /** What `sha256sum` prints for the file. */
+  readonly digest: Digest;
+  readonly kubernetesVersion: string;
+  readonly arch: string;
+  readonly cni: Cni;
+  readonly images: readonly PackageImage[];
+  readonly binaries: readonly PackageBinary[];
+  /** Bytes that came over the network in this run; the rest was in the cache or local. */
+  readonly fetched: number;
+  readonly cache: string;
+  readonly lock: "written" | "enforced" | "none";
+}
+
+export async function pack(options: PackOptions, report: (event: PackEvent) => void): Promise<PackResult> {
+  const { signal } = options;
+  const cacheDirectory = resolve(options.cache ?? defaultCache());
+  const http = new HttpClient({ ...options.http, onRetry: (notice) => report({ type: "retry", ...notice }) });
+  let local: ImagesDirectory | undefined;
+  try {
+    const bare = await inspectExecutable(options.executable);
+    const arch = options.arch ?? bare.arch;
+    if (arch !== bare.arch) throw wrongExecutable(options.executable, bare.arch, arch);
+    const cni = options.cni ?? "flannel";
+    const lists = loadLists(options.assets, { kubernetesVersion: options.kubernetesVersion, arch, cni });
+    const registryMirrors = parseMirrors("--registry-mirror", options.registryMirrors ?? []);
+    const downloadMirrors = parseMirrors("--download-mirror", options.downloadMirrors ?? []);
+    const wanted = wantedImages(lists.images, options.extraImages ?? []);
+    await requireWritable(options.output);
+    await mkdir(cacheDirectory, { recursive: true }).catch((error: unknown) => {
+      throw cacheFailed(cacheDirectory, error);
+    });
+    const lock = options.lockFile === undefined ? undefined : await readLock(options.lockFile);
+
+    report({ type: "step", step: "resolve", title: `Resolve the content of Kubernetes ${lists.kubernetesVersion} for ${arch}` });
+    if (options.imagesDirectory !== undefined) local = await ImagesDirectory.open(options.imagesDirectory, arch, join(cacheDirectory, "spool"));
+    const registry = new RegistrySource(http, new RegistryAuth(http, await loadLogins()), registryMirrors);
+    const sources: readonly ImageSource[] = local === undefined ? [registry] : [local, registry];
+    const servers = new ReleaseServers(http, downloadMirrors);
+    const images = await parallel(wanted, 4, signal, async ({ role, reference }, stop): Promise<ResolvedImage> => {
+      for (const source of sources) {
+        const view = await viewImage(source, reference, arch, stop);
+        if (view === undefined) continue;
+        report({ type: "resolved", name: reference.canonical, digest: view.target.digest, source: source.description });
+        return { role, view };
+      }
+      throw imageNotFound(reference.canonical, registryMirrors.get(reference.registry) ?? reference.registry, options.imagesDirectory, local?.references ?? []);
+    });
+    const downloads = await parallel(lists.sources, 4, signal, async (source, stop): Promise<ResolvedSource> => {
+      const digest = await servers.digestOf(source, stop);
+      report({ type: "resolved", name: source.url, digest, source: downloadMirrors.get(new URL(source.url).host) ?? "its release server" });
+      return { source, digest };
+    });
+    const found: Lock = {
+      images: new Map(images.map(({ view }) => [view.reference.canonical, view.target.digest])),
+      files: new Map(downloads.map(({ source, digest }) => [source.url, digest])),
+    };
+    if (lock !== undefined && options.lockFile !== undefined) enforceLock(options.lockFile, lock, found);
+
+    const jobs = layerJobs(images);
+    const cache = new BlobCache(cacheDirectory, http);
+    await requireRoom(options.output, cache, bare.length, jobs);
+    const meter = new Meter(report);
+    for (const { descriptor } of jobs) meter.expect(descriptor.size);
+    report({ type: "step", step: "fetch", title: `Fetch ${images.length} images and ${downloads.length} downloads` });
+    const stores = { cache, zstd: new ZstdStore(cacheDirectory) };
+    const beforeFetch = async (bytes: number): Promise<void> => {
+      const free = await freeSpace(cacheDirectory);
+      if (free < bytes) throw noSpace(cacheDirectory, bytes, free, "--cache");
+    };
+    const binaries = await collectBinaries(downloads, servers, stores, meter, beforeFetch, signal);
+    const layers = await collectLayers(jobs, stores, meter, signal);
+    const described = images.map((image) => describeImage(image, layers));
+
+    report({ type: "step", step: "write", title: `Write ${options.output}` });
+    let verifying = false;
+    const written = await writePackage({
+      executable: options.executable,
+      output: options.output,
+      content: {
+        kubernetesVersion: lists.kubernetesVersion,
+        arch,
+        cni,
+        images: described.map(({ image }) => image),
+        binaries: binaries.map(({ binary }) => binary),
+      },
+      // The order in which init reads them, so that a slow stick is read from front to back.
+      entries: [...binaries.map(({ entry }) => entry), ...described.flatMap(({ entries }) => entries)],
+      progress: (step, event) => {
+        if (step === "verify" && !verifying) {
+          verifying = true;
+          report({ type: "step", step: "verify", title: `Read back ${options.output} and verify it` });
+        }
+        report({ type: "progress", step, ...event });
+      },
+      ...(signal === undefined ? {} : { signal }),
+    });
+    if (options.lockFile !== undefined && lock === undefined) await writeLock(options.lockFile, formatLock(found));
+    return {
+      ...written,
+      kubernetesVersion: lists.kubernetesVersion,
+      arch,
+      cni,
+      images: described.map(({ image }) => image),
+      binaries: binaries.map(({ binary }) => binary),
+      fetched: meter.total.fetched,
+      cache: cacheDirectory,
+      lock: options.lockFile === undefined ? "none" : lock === undefined ? "written" : "enforced",
+    };
+  } catch (error) {
+    if (signal?.aborted === true && !isKubestickError(error)) throw interrupted(options.output, cacheDirectory, error);
+    throw error;
+  } finally {
+    await local?.close();
+    await http.close();
+  }
+}
+
+function defaultCache(): string {
+  const { XDG_CACHE_HOME, HOME } = process.env;
+  // The XDG base directory specification: relative paths are invalid and to be ignored.
+  if (XDG_CACHE_HOME?.startsWith("/") === true) return join(XDG_CACHE_HOME, "kubestick");
+  return join(HOME ?? homedir(), ".cache", "kubestick");
+}
+
+/** The listed images in their order, then the extra ones by name; what is listed already is not taken twice. */
+function wantedImages(listed: readonly ListedImage[], extra: readonly string[]): readonly ListedImage[] {
+  const images = new Map(listed.map((image) => [image.reference.canonical, image]));
+  const more = extra.map((text): ListedImage => ({ role: "extra", reference: parseReference(text) }));
+  for (const image of more.sort((a, b) => (a.reference.canonical < b.reference.canonical ? -1 : 1))) {
+    const known = images.get(image.reference.canonical);
+    // `--image name:tag@digest` pins a listed image without changing its place or role.
+    if (known === undefined) images.set(image.reference.canonical, image);
+    else if (image.reference.digest !== undefined) images.set(image.reference.canonical, { ...image, role: known.role });
+  }
+  return [...images.values()];
+}
+
+/** Before the first large byte moves: will the downloads and the result fit? Binaries are checked one by one, their sizes come later. */
+async function requireRoom(output: string, cache: BlobCache, executable: number, jobs: ReturnType<typeof layerJobs>): Promise<void> {
+  const folder = dirname(resolve(output));
+  let download = 0;
+  for (const { view, descriptor, label } of jobs) {
+    if (!view.source.local) download += await cache.missing({ ...descriptor, label, from: view.reference.canonical });
+  }
+  const result = jobs.reduce((sum, { descriptor }) => sum + descriptor.size, executable);
+  const sameDisk = (await stat(folder)).dev === (await stat(cache.directory)).dev;
+  const cacheFree = await freeSpace(cache.directory);
+  const cacheNeeds = sameDisk ? download + result : download;
+  if (cacheFree < cacheNeeds) throw noSpace(cache.directory, cacheNeeds, cacheFree, "--cache");
+  const outputFree = await freeSpace(folder);
+  if (outputFree < result) throw noSpace(folder, result, outputFree, "-o");
+}
+
+/** Adds up what single downloads report. */
+class Meter implements FetchMeter {
+  readonly total = { expected: 0, done: 0, fetched: 0 };
+  readonly #report: (event: PackEvent) => void;
+  readonly #byLabel = new Map<string, number>();
+
+  constructor(report: (event: PackEvent) => void) {
+    this.#report = report;
+  }
+
+  expect(bytes: number): void {
+    this.total.expected += bytes;
+  }
+
+  progress(label: string, done: number): void {
+    this.total.done += done - (this.#byLabel.get(label) ?? 0);
+    this.#byLabel.set(label, done);
+    this.#report({ type: "progress", step: "fetch", done: this.total.done, total: Math.max(this.total.expected, this.total.done), label });
+  }
+
+  fetched(bytes: number): void {
+    this.total.fetched += bytes;
+  }
+}
+
+async function writeLock(path: string, text: string): Promise<void> {
+  const temporary = temporaryName(path);
+  try {
+    const file = await open(temporary, "wx", 0o644);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw new KubestickError({ code: "PACK_LOCK_FILE", attempted: `writing the lock file ${path}`, happened: `It could not be written: ${String(error)}. The package itself is complete.`, next: "Name a path that can be written with --lock.", cause: error });
+  }
+}
+
+function wrongExecutable(path: string, has: string, wanted: string): KubestickError {
+  return new KubestickError({
+    code: "PACK_EXECUTABLE_ARCH",
+    attempted: `making a package for ${wanted}`,
+    happened: `The executable ${path} is for ${has}; a package runs on the machines its executable runs on.`,
+    next: `Name the kubestick executable for ${wanted}: \`kubestick pack --arch ${wanted} --executable ./kubestick-linux-${wanted} ...\`.`,
+  });
+}
+
+function imageNotFound(reference: string, registry: string, directory: string | undefined, present: readonly string[]): KubestickError {
+  const local = directory === undefined ? "" : ` The folder ${directory} has ${present.length} references, not this one.`;
+  return new KubestickError({
+    code: "IMAGE_NOT_FOUND",
+    attempted: `resolving image ${reference}`,
+    happened: `${registry} does not have it.${local}`,
+    next: "Check the name and the tag; a private or copied image can be put into a folder named with --images, or its registry named with --registry-mirror.",
+    details: present.map((name) => `${directory}: ${name}`),
+  });
+}
+
+function interrupted(output: string, cache: string, cause: unknown): KubestickError {
+  return new KubestickError({
+    code: "PACK_INTERRUPTED",
+    attempted: `making ${output}`,
+    happened: `It was interrupted. Nothing was written to ${output}; what has been fetched is kept in ${cache}.`,
+    next: "Run the same command again; downloads continue where they stopped.",
+    cause,
+    exitCode: 130,
+  });
+}

@@ -1,0 +1,292 @@
+import assert from "node:assert/strict";
+import { open, readFile, truncate, writeFile } from "node:fs/promises";
+import { test } from "node:test";
+import { isKubestickError, type KubestickError } from "../../src/errors.ts";
+import { digestOf } from "../../src/package/digest.ts";
+import { FOOTER_SIZE, HEADER_SIZE, decodeFooter, decodeHeader, encodeFooter, encodeHeader, payloadStartFor } from "../../src/package/format.ts";
+import { decodeIndex, encodeIndex } from "../../src/package/package-index.ts";
+import { openPackage } from "../../src/package/reader.ts";
+import type { PackageIndex } from "../../src/package/types.ts";
+import { bareExecutable, scratch, smallPackage } from "./fixtures.ts";
+
+const PROGRAM = 5000;
+const START = payloadStartFor(PROGRAM);
+
+interface Layout {
+  readonly index: PackageIndex;
+  readonly indexOffset: number;
+  readonly indexLength: number;
+}
+
+async function layoutOf(path: string): Promise<Layout> {
+  const reader = await openPackage(path);
+  const { index } = reader;
+  await reader.close();
+  const bytes = await readFile(path);
+  const footer = decodeFooter(bytes.subarray(-FOOTER_SIZE));
+  assert.equal(footer.is, "intact");
+  return footer.is === "intact" ? { index, indexOffset: footer.value.indexOffset, indexLength: footer.value.indexLength } : assert.fail();
+}
+
+/** Opens, verifies and reads everything; the error of the first step that fails. */
+async function failureOf(path: string): Promise<KubestickError | undefined> {
+  try {
+    const reader = await openPackage(path);
+    try {
+      await reader.verify();
+    } finally {
+      await reader.close();
+    }
+    return undefined;
+  } catch (error) {
+    if (!isKubestickError(error)) throw error;
+    return error;
+  }
+}
+
+test("openPackage says PACKAGE_ABSENT for a bare executable and for other files", async () => {
+  await using dir = await scratch();
+  await writeFile(dir.at("bare"), bareExecutable(PROGRAM));
+  await writeFile(dir.at("text"), "#!/bin/sh\nexit 0\n".repeat(100));
+  await writeFile(dir.at("empty-tail"), Buffer.concat([bareExecutable(PROGRAM), Buffer.from("something else".repeat(1000))]));
+  for (const name of ["bare", "text", "empty-tail"]) {
+    await assert.rejects(openPackage(dir.at(name)), (error) => {
+      assert.ok(isKubestickError(error));
+      assert.equal(error.code, "PACKAGE_ABSENT");
+      assert.match(error.next, /kubestick pack/);
+      return true;
+    });
+  }
+  await assert.rejects(openPackage(dir.path), { code: "PACKAGE_ABSENT" });
+  await assert.rejects(openPackage(dir.at("nowhere")), { code: "PACKAGE_UNREADABLE" });
+});
+
+test("openPackage says PACKAGE_TRUNCATED wherever the file was cut", async () => {
+  await using dir = await scratch();
+  const path = await smallPackage(dir.path);
+  const whole = await readFile(path);
+  const { index, indexOffset, indexLength } = await layoutOf(path);
+  const sections = [
+    1, 3, 63, 64, 100, PROGRAM - 1, // the ELF image
+    PROGRAM + 1, START - 1, START, // the padding
+    START + 1, START + HEADER_SIZE - 1, START + HEADER_SIZE, // the header
+    ...index.entries.flatMap(({ offset, length }) => [offset + 1, offset + Math.floor(length / 2), offset + length]),
+    indexOffset + 1, indexOffset + Math.floor(indexLength / 2), indexOffset + indexLength,
+    whole.length - FOOTER_SIZE + 1, whole.length - 9, whole.length - 1, // the footer
+  ];
+  const step = Math.ceil(whole.length / 200);
+  for (let at = PROGRAM + 1; at < whole.length; at += step) sections.push(at);
+  const copy = dir.at("cut");
+  await writeFile(copy, whole);
+  for (const length of [...new Set(sections)].sort((a, b) => b - a)) {
+    await truncate(copy, length);
+    const error = await failureOf(copy);
+    assert.equal(error?.code, "PACKAGE_TRUNCATED", `cut to ${length} bytes: ${error?.message}`);
+    if (length >= START + HEADER_SIZE) assert.match(error.happened, new RegExp(`has ${length} bytes and should have ${whole.length}: ${whole.length - length} bytes are missing`));
+  }
+});
+
+test("openPackage names the footer when a preallocated copy was not finished", async () => {
+  await using dir = await scratch();
+  const path = await smallPackage(dir.path);
+  const whole = await readFile(path);
+  const { indexOffset } = await layoutOf(path);
+  whole.fill(0, indexOffset - 1000);
+  await writeFile(dir.at("zeroed"), whole);
+  const error = await failureOf(dir.at("zeroed"));
+  assert.equal(error?.code, "PACKAGE_CORRUPT");
+  assert.match(error.happened, /the package footer is damaged: it is all zero/);
+});
+
+test("PackageReader names the damaged part when one bit of any section is flipped", async () => {
+  await using dir = await scratch();
+  const path = await smallPackage(dir.path);
+  const whole = await readFile(path);
+  const { index, indexOffset, indexLength } = await layoutOf(path);
+  const flips: [at: number, part: string][] = [
+    [1, "the executable"], [18, "the executable"], [64 + 33, "the executable"], [500, "the executable"], [PROGRAM - 1, "the executable"],
+    [PROGRAM, "the padding behind the executable"], [START - 1, "the padding behind the executable"],
+    [START, "the package header"], [START + 8, "the package header"], [START + 12, "the package header"], [START + 50, "the package header"], [START + HEADER_SIZE - 1, "the package header"],
+    ...index.entries.flatMap(({ offset, length, label }): [number, string][] => [[offset, label], [offset + (length >> 1), label], [offset + length - 1, label]]),
+    [indexOffset, "the package index"], [indexOffset + (indexLength >> 1), "the package index"],
+    ...[0, 8, 16, 24, 60, 80, 112, 116, 120, 127].map((at): [number, string] => [whole.length - FOOTER_SIZE + at, "the package footer"]),
+  ];
+  const copy = dir.at("flipped");
+  await writeFile(copy, whole);
+  const file = await open(copy, "r+");
+  for (const [at, part] of flips) {
+    const byte = whole.subarray(at, at + 1);
+    await file.write(Uint8Array.of((byte[0] ?? 0) ^ 0x10), 0, 1, at);
+    const error = await failureOf(copy);
+    assert.equal(error?.code, "PACKAGE_CORRUPT", `byte ${at}: ${error?.message}`);
+    assert.ok(error.happened.startsWith(part), `byte ${at} of ${part}: ${error.happened}`);
+    await file.write(byte, 0, 1, at);
+  }
+  await file.close();
+  assert.equal(await failureOf(copy), undefined);
+});
+
+test("PackageReader fails at the end of a stream when its bytes are wrong, naming the entry", async () => {
+  await using dir = await scratch();
+  const path = await smallPackage(dir.path);
+  const { index } = await layoutOf(path);
+  const file = await open(path, "r+");
+  for (const entry of index.entries) await file.write(Uint8Array.of(0xee), 0, 1, entry.offset + (entry.length >> 1));
+  await file.close();
+  const reader = await openPackage(path);
+  for (const entry of index.entries) {
+    const consume = async (): Promise<void> => {
+      for await (const chunk of reader.open(entry.digest)) assert.ok(chunk.length > 0);
+    };
+    await assert.rejects(consume(), (error) => {
+      assert.ok(isKubestickError(error));
+      assert.equal(error.code, "PACKAGE_CORRUPT");
+      assert.ok(error.happened.startsWith(entry.label), error.happened);
+      return true;
+    });
+  }
+  await reader.close();
+});
+
+test("openPackage refuses bytes behind the package", async () => {
+  await using dir = await scratch();
+  const path = await smallPackage(dir.path);
+  await writeFile(path, Buffer.concat([await readFile(path), Buffer.from("\n")]));
+  const error = await failureOf(path);
+  assert.equal(error?.code, "PACKAGE_CORRUPT");
+  assert.match(error.happened, /1 bytes stand behind the package/);
+});
+
+test("openPackage says PACKAGE_FORMAT for a package of a later format", async () => {
+  await using dir = await scratch();
+  const path = await smallPackage(dir.path);
+  const whole = await readFile(path);
+  const { createHash } = await import("node:crypto");
+  const resign = (record: Buffer, at: number): void => {
+    record.set(createHash("sha256").update(record.subarray(0, at)).update(record.subarray(at + 32)).digest(), at);
+  };
+  const header = whole.subarray(START, START + HEADER_SIZE);
+  header.writeUInt32LE(2, 8);
+  resign(header, 16);
+  const footer = whole.subarray(-FOOTER_SIZE);
+  footer.writeUInt32LE(2, 116);
+  resign(footer, 80);
+  await writeFile(dir.at("newer"), whole);
+  const error = await failureOf(dir.at("newer"));
+  assert.equal(error?.code, "PACKAGE_FORMAT");
+  assert.match(error.happened, /format 2, this kubestick reads format 1/);
+});
+
+// ---------------------------------------------------------------- mutations
+
+function random(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+    return Math.floor((state / 0x80000000) * below);
+  };
+}
+
+function mutated(bytes: Uint8Array, pick: (below: number) => number): Buffer {
+  const copy = Buffer.from(bytes);
+  for (let times = 1 + pick(3); times > 0; times--) {
+    const at = pick(copy.length);
+    switch (pick(4)) {
+      case 0: copy[at] = pick(256); break;
+      case 1: copy[at] = (copy[at] ?? 0) ^ (1 << pick(8)); break;
+      case 2: copy.fill(0xff, at, Math.min(copy.length, at + 1 + pick(8))); break;
+      default: copy.copyWithin(at, pick(copy.length), copy.length);
+    }
+  }
+  return copy;
+}
+
+test("openPackage answers every mutation of ELF header, header and footer with an error of ours in bounded time", async () => {
+  await using dir = await scratch();
+  const path = await smallPackage(dir.path);
+  const whole = await readFile(path);
+  const regions = [[0, 120], [START, START + HEADER_SIZE], [whole.length - FOOTER_SIZE, whole.length]] as const;
+  const pick = random(20_260);
+  const file = await open(path, "r+");
+  const started = performance.now();
+  for (let round = 0; round < 3000; round++) {
+    const [from, to] = regions[round % regions.length] ?? regions[0];
+    const change = mutated(whole.subarray(from, to), pick);
+    await file.write(change, 0, change.length, from);
+    // throws whatever is not a KubestickError
+    assert.notEqual((await failureOf(path))?.code, "PACKAGE_UNREADABLE");
+    await file.write(whole, from, to - from, from);
+  }
+  await file.close();
+  assert.ok(performance.now() - started < 60_000);
+  assert.equal(await failureOf(path), undefined);
+});
+
+test("openPackage answers every mutation of an index whose digests were made right again with an error of ours", async () => {
+  await using dir = await scratch();
+  const path = await smallPackage(dir.path);
+  const whole = await readFile(path);
+  const { indexOffset, indexLength } = await layoutOf(path);
+  const pick = random(36);
+  const codes = new Map<string, number>();
+  for (let round = 0; round < 3000; round++) {
+    const index = mutated(whole.subarray(indexOffset, indexOffset + indexLength), pick);
+    const fileLength = indexOffset + index.length + FOOTER_SIZE;
+    const header = decodeHeader(whole.subarray(START, START + HEADER_SIZE));
+    assert.equal(header.is, "intact");
+    if (header.is !== "intact") return;
+    const forged = Buffer.concat([
+      whole.subarray(0, START),
+      encodeHeader({ ...header.value, fileLength }),
+      whole.subarray(START + HEADER_SIZE, indexOffset),
+      index,
+      encodeFooter({ payloadStart: START, indexOffset, indexLength: index.length, index: digestOf(index) }),
+    ]);
+    if (round % 10 === 0) {
+      await writeFile(dir.at("forged"), forged);
+      const error = await failureOf(dir.at("forged"));
+      codes.set(error?.code ?? "ok", (codes.get(error?.code ?? "ok") ?? 0) + 1);
+    } else {
+      try {
+        decodeIndex(index, { start: START + HEADER_SIZE, end: indexOffset }, "forged");
+      } catch (error) {
+        assert.ok(isKubestickError(error), String(error));
+        assert.equal(error.code, "PACKAGE_INDEX");
+      }
+    }
+  }
+  assert.ok((codes.get("PACKAGE_INDEX") ?? 0) > 100, JSON.stringify([...codes]));
+});
+
+test("decodeIndex refuses an index that breaks a rule and says which", async () => {
+  await using dir = await scratch();
+  const path = await smallPackage(dir.path);
+  const { index, indexOffset } = await layoutOf(path);
+  const bounds = { start: START + HEADER_SIZE, end: indexOffset };
+  const [first, second] = index.entries;
+  const [image] = index.images;
+  const [binary] = index.binaries;
+  assert.ok(first && second && image && binary);
+  const cases: [PackageIndex, RegExp][] = [
+    [{ ...index, entries: index.entries.slice(1) }, /entries\[0\]\.offset is \d+, but the bytes before it end at/],
+    [{ ...index, entries: index.entries.slice(0, -1) }, /entries end at \d+, but the payload ends at/],
+    [{ ...index, entries: [{ ...first, length: 2 ** 40 }, ...index.entries.slice(1)] }, /reaches behind the payload/],
+    [{ ...index, entries: [{ ...first, size: -1 }, ...index.entries.slice(1)] }, /entries\[0\]\.size must be a whole number/],
+    [{ ...index, entries: [first, { ...second, stored: first.stored }, ...index.entries.slice(2)] }, /entries\[1\] travels as it is/],
+    [{ ...index, images: [{ ...image, config: { ...image.config, digest: digestOf("else") } }] }, /images\[0\]\.config sha256:[0-9a-f]+ is not among the entries/],
+    [{ ...index, images: [image, image] }, /images\[1\]\.reference "registry.k8s.io\/pause:3.10.2" is there twice/],
+    [{ ...index, binaries: [{ ...binary, path: "/usr/../etc/passwd" }] }, /is not a plain absolute path/],
+    [{ ...index, binaries: [{ ...binary, path: "relative" }] }, /is not a plain absolute path/],
+    [{ ...index, binaries: [{ ...binary, mode: 0o4755 }] }, /more than permission bits/],
+    [{ ...index, binaries: [{ ...binary, size: 1 }] }, /binaries\[0\] has size 1, but its entry has/],
+    [{ ...index, cni: "calico" as "none" }, /cni must be one of flannel, bridge, none/],
+  ];
+  for (const [broken, message] of cases) {
+    assert.throws(() => decodeIndex(encodeIndex(broken), bounds, "stick"), (error) => {
+      assert.ok(isKubestickError(error));
+      assert.equal(error.code, "PACKAGE_INDEX");
+      assert.match(error.happened, message);
+      return true;
+    });
+  }
+});

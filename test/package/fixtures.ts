@@ -1,0 +1,108 @@
+/** Small executables, entries and packages for the tests of this room and of those that read packages. */
+import { writeFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { zstdCompressSync } from "node:zlib";
+import { digestOf } from "../../src/package/digest.ts";
+import { elfMachine } from "../../src/package/elf.ts";
+import { writePackage, type EntrySource } from "../../src/package/writer.ts";
+import type { PackageIndex } from "../../src/package/types.ts";
+
+/** A directory that is removed at the end of the `await using` scope. */
+export async function scratch(): Promise<AsyncDisposable & { readonly path: string; at(...names: string[]): string }> {
+  const path = await mkdtemp(join(tmpdir(), "kubestick-package-"));
+  return {
+    path,
+    at: (...names) => join(path, ...names),
+    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }),
+  };
+}
+
+/** The smallest ELF file with one segment that covers all of it. */
+export function bareExecutable(size = 5000, arch = "amd64"): Uint8Array {
+  const bytes = Buffer.alloc(size, 0xc3);
+  bytes.fill(0, 0, 120);
+  bytes.write("\x7fELF\x02\x01\x01", 0, "latin1");
+  bytes.writeUInt16LE(2, 16);
+  bytes.writeUInt16LE(elfMachine(arch) ?? 0, 18);
+  bytes.writeUInt32LE(1, 20);
+  bytes.writeBigUInt64LE(64n, 32);
+  bytes.writeUInt16LE(64, 52);
+  bytes.writeUInt16LE(56, 54);
+  bytes.writeUInt16LE(1, 56);
+  bytes.writeUInt32LE(1, 64);
+  bytes.writeBigUInt64LE(BigInt(size), 64 + 32);
+  return bytes;
+}
+
+export async function writeExecutable(path: string, arch = "amd64", size = 5000): Promise<string> {
+  await writeFile(path, bareExecutable(size, arch), { mode: 0o755 });
+  return path;
+}
+
+export async function* inChunks(bytes: Uint8Array, size = bytes.length): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+export function identityEntry(label: string, content: Uint8Array, chunk?: number): EntrySource {
+  const digest = digestOf(content);
+  return { digest, size: content.length, encoding: "identity", length: content.length, stored: digest, label, open: () => inChunks(content, chunk) };
+}
+
+export function zstdEntry(label: string, content: Uint8Array, chunk?: number): EntrySource {
+  const stored = zstdCompressSync(content);
+  return { digest: digestOf(content), size: content.length, encoding: "zstd", length: stored.length, stored: digestOf(stored), label, open: () => inChunks(stored, chunk) };
+}
+
+/** Reproducible bytes that do not compress well. */
+export function noise(length: number, seed = 1): Buffer {
+  const bytes = Buffer.alloc(length);
+  let state = seed >>> 0 || 1;
+  for (let at = 0; at < length; at++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[at] = state >>> 24;
+  }
+  return bytes;
+}
+
+export const kubelet = Buffer.concat([Buffer.from("#!kubelet\n"), noise(300_000, 7), Buffer.alloc(200_000, 0x20)]);
+export const layer = noise(120_000, 9);
+export const manifest = Buffer.from('{"schemaVersion":2}');
+export const config = Buffer.from('{"architecture":"amd64","os":"linux"}');
+
+/** One binary (zstd) and one image with one layer. */
+export function smallContent(): { content: Omit<PackageIndex, "entries" | "formatVersion">; entries: EntrySource[] } {
+  const entries = [
+    zstdEntry("kubelet", kubelet, 1000),
+    identityEntry("registry.k8s.io/pause:3.10.2 manifest", manifest),
+    identityEntry("registry.k8s.io/pause:3.10.2 config", config),
+    identityEntry("registry.k8s.io/pause:3.10.2 layer 1", layer, 777),
+  ];
+  const target = { mediaType: "application/vnd.oci.image.manifest.v1+json", digest: digestOf(manifest), size: manifest.length };
+  return {
+    entries,
+    content: {
+      kubernetesVersion: "v1.36.2",
+      arch: "amd64",
+      cni: "bridge",
+      images: [
+        {
+          reference: "registry.k8s.io/pause:3.10.2",
+          role: "pause",
+          target,
+          manifest: target,
+          config: { mediaType: "application/vnd.oci.image.config.v1+json", digest: digestOf(config), size: config.length },
+          layers: [{ mediaType: "application/vnd.oci.image.layer.v1.tar", digest: digestOf(layer), size: layer.length, diffId: digestOf(layer), unpackedSize: layer.length }],
+        },
+      ],
+      binaries: [{ name: "kubelet", version: "v1.36.2", path: "/usr/local/bin/kubelet", mode: 0o755, digest: digestOf(kubelet), size: kubelet.length, source: "https://dl.k8s.io/release/v1.36.2/bin/linux/amd64/kubelet" }],
+    },
+  };
+}
+
+/** Writes `smallContent` to `directory/stick`. */
+export async function smallPackage(directory: string): Promise<string> {
+  const executable = await writeExecutable(join(directory, "bare"));
+  const { path } = await writePackage({ executable, output: join(directory, "stick"), ...smallContent() });
+  return path;
+}

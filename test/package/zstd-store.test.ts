@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { zstdDecompressSync } from "node:zlib";
+import { digestOf } from "../../src/package/digest.ts";
+import { ZstdStore } from "../../src/package/zstd-store.ts";
+import { inChunks, noise, scratch } from "./fixtures.ts";
+
+/** Compressible over long distances, as programs are. */
+function programLike(length: number): Buffer {
+  const words = Array.from({ length: 500 }, (_, seed) => noise(7 + (seed % 40), seed + 1));
+  const order = noise(length, 99);
+  const parts: Buffer[] = [];
+  for (let at = 0, total = 0; total < length; at++) {
+    const word = words[((order[at * 2] ?? 0) * 256 + (order[at * 2 + 1] ?? 0)) % words.length] ?? Buffer.alloc(1);
+    parts.push(word);
+    total += word.length;
+  }
+  return Buffer.concat(parts).subarray(0, length);
+}
+
+test("ZstdStore.add gives the same bytes however its input is chunked", async () => {
+  await using dir = await scratch();
+  const content = programLike(3_500_000);
+  const digests = new Set<string>();
+  for (const [number, chunk] of [content.length, 16_384, 65_521, 300_007].entries()) {
+    const entry = await new ZstdStore(dir.at(`store-${number}`)).add(inChunks(content, chunk), "program");
+    assert.equal(entry.digest, digestOf(content));
+    assert.equal(entry.size, content.length);
+    assert.ok(entry.length < content.length);
+    digests.add(entry.stored);
+    const stored: Uint8Array[] = [];
+    for await (const piece of entry.open()) stored.push(piece);
+    assert.deepEqual(zstdDecompressSync(Buffer.concat(stored)), content);
+  }
+  assert.equal(digests.size, 1);
+});
+
+test("ZstdStore.find knows what an earlier run stored", async () => {
+  await using dir = await scratch();
+  const content = programLike(50_000);
+  const added = await new ZstdStore(dir.path).add(inChunks(content), "program");
+  const store = new ZstdStore(dir.path);
+  const { open: _, ...found } = (await store.find(digestOf(content), "program")) ?? assert.fail();
+  const { open: __, ...expected } = added;
+  assert.deepEqual(found, expected);
+  assert.equal(await store.find(digestOf("something else"), "program"), undefined);
+});
+
+test("ZstdStore.add compresses any number of entries at once, two at a time, also after one failed", async () => {
+  await using dir = await scratch();
+  const store = new ZstdStore(dir.path);
+  const failing = async function* (): AsyncGenerator<Uint8Array> {
+    yield noise(10);
+    throw new Error("the source broke");
+  };
+  const work = Array.from({ length: 7 }, (_, seed) => store.add(seed === 2 ? failing() : inChunks(noise(20_000, seed + 1)), `entry ${seed}`));
+  const results = await Promise.allSettled(work);
+  assert.deepEqual(results.map(({ status }) => status), ["fulfilled", "fulfilled", "rejected", "fulfilled", "fulfilled", "fulfilled", "fulfilled"]);
+});
