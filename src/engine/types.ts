@@ -153,6 +153,14 @@ export interface Assets {
   list(prefix: string): readonly string[];
 }
 
+export interface RuntimeSummary {
+  /** CRI runtimeName: `containerd`, `cri-o`. */
+  readonly name: string;
+  readonly version: string;
+  /** Pause image the runtime is configured with, when it tells. */
+  readonly sandboxImage?: string;
+}
+
 export interface PlanInput<In> {
   readonly config: ResolvedConfig;
   readonly facts: HostFacts;
@@ -162,6 +170,8 @@ export interface PlanInput<In> {
   readonly assets: Assets;
   /** Reads the cluster with the admin kubeconfig; undefined before there is one. In a dry run on a bare machine it answers that nothing exists. */
   readonly cluster: ClusterReader | undefined;
+  /** What CRI at the configured socket says of itself when the phase is planned; undefined when nothing answers there. */
+  readonly runtime: RuntimeSummary | undefined;
   /** Outputs of the phases named in `needs`. */
   readonly from: In;
   /** What an earlier run on this machine made: lets a plan tell its own things from found ones. */

@@ -14,6 +14,8 @@ export interface FileStat {
   readonly gid: number;
   /** Bytes. */
   readonly size: number;
+  /** Of a symbolic link: where it points, as written. */
+  readonly target?: string;
 }
 
 export interface UnitState {
@@ -146,6 +148,11 @@ export interface Host extends HostReader {
    * directory flushed. A reader sees the old content or the new one, also after a power cut. The directory must exist.
    */
   writeFile(path: string, content: ByteSource, options: { readonly mode: number; readonly uid?: number; readonly gid?: number }): Promise<void>;
+  /**
+   * Adds text at the end of a file, created with `mode` when missing, and flushes it. For the journal only: a power cut may leave
+   * the last piece torn. The directory must exist.
+   */
+  append(path: string, text: string, mode: number): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;
   /** Creates the directory; its parents, if missing, get 0755. Sets the mode only of a directory it created. Returns the paths it created, outermost first. */
   makeDirectory(path: string, mode: number): Promise<readonly string[]>;

@@ -1,0 +1,95 @@
+/** An API object, made by one of kubeadm's four ways (util/apiclient/idempotency.go). */
+import type { Cluster, KubeObject, ObjectRef } from "../../cluster/types.ts";
+import { KubestickError, isKubestickError } from "../../errors.ts";
+import type { ActionContext } from "../context.ts";
+import type { ObjectAction } from "../types.ts";
+import { retrying, type Patience } from "./api-retry.ts";
+import type { Applied, Handler, Observation } from "./handler.ts";
+import { compareObjects, mergeInto } from "./object-compare.ts";
+import { differencesText, withoutSecrets } from "./object-text.ts";
+
+export const object: Handler<ObjectAction> = {
+  slow: false,
+  journaled: true,
+
+  async observe(action, context) {
+    const ref = refOf(action.object);
+    // A dry run compares with what plans may read; on a bare machine that is nothing.
+    const live = context.dryRun
+      ? await context.planned?.get(ref)
+      : await retrying(patience(action, context, "reading"), async () => (await context.clients.cluster(action.as)).get(ref));
+    return compared(action, live, context);
+  },
+
+  // It lives in the cluster and goes with it; nothing of it is on this machine.
+  record: async () => undefined,
+
+  async apply(action, context, _progress, observed) {
+    const outcome = await retrying(patience(action, context, "writing"), async () => await write(action, await context.clients.cluster(action.as)));
+    return { ...outcome, ...(outcome.what === "changed" && observed.body !== undefined && observed.absent !== true ? { body: observed.body } : {}) };
+  },
+
+  undo: async () => undefined,
+};
+
+function compared(action: ObjectAction, live: KubeObject | undefined, { toYaml }: ActionContext): Observation {
+  if (live === undefined) {
+    return { state: "differs", absent: true, detail: action.policy === "patch" ? "to be patched" : "to be created", body: toYaml(withoutSecrets(action)) };
+  }
+  if (action.policy === "retain") return { state: "same", detail: "kept as it is" };
+  const differences = compareObjects(action.object, live, { patch: action.policy === "patch" });
+  if (differences.length === 0) return { state: "same" };
+  return { state: "differs", detail: `differs in ${differences.map(({ path }) => path).slice(0, 3).join(", ")}${differences.length > 3 ? ", ..." : ""}`, body: differencesText(action, differences) };
+}
+
+async function write({ policy, object: desired }: ObjectAction, cluster: Cluster): Promise<Applied> {
+  if (policy === "patch") return await patch(desired, cluster);
+  try {
+    await cluster.create(desired);
+    return { what: "created", detail: "created" };
+  } catch (error) {
+    if (!isKubestickError(error) || error.code !== "API_ALREADY_EXISTS") throw error;
+  }
+  // Somebody made it in between; for `retain` that is as good.
+  if (policy === "retain") return { what: "changed", detail: "kept as it is" };
+  const live = await cluster.get(refOf(desired));
+  if (live === undefined) throw conflict(desired, "it was there and is gone again");
+  const next = policy === "mutate" ? mergeInto(live, desired) as KubeObject : desired;
+  // Services refuse an update without it; with it, a change by somebody else in between is a conflict, and the next try reads again.
+  await cluster.replace({ ...next, metadata: { ...next.metadata, resourceVersion: live.metadata["resourceVersion"] } });
+  return { what: "changed", detail: "configured" };
+}
+
+/** kubeadm waits for a node's hostname label: before the kubelet has set it, the node is not complete (apiclient/idempotency.go, PatchNode). */
+async function patch(desired: KubeObject, cluster: Cluster): Promise<Applied> {
+  const ref = refOf(desired);
+  const live = await cluster.get(ref);
+  if (live === undefined) throw conflict(desired, "it does not exist yet");
+  if (desired.kind === "Node" && (live.metadata["labels"] as Record<string, string> | undefined)?.["kubernetes.io/hostname"] === undefined) throw conflict(desired, "the kubelet has not filled it in yet");
+  const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = desired;
+  const { name: _name, namespace: _namespace, ...fields } = metadata;
+  await cluster.patch(ref, "strategic", { ...(Object.keys(fields).length > 0 ? { metadata: fields } : {}), ...rest });
+  return { what: "changed", detail: "patched" };
+}
+
+function conflict(desired: KubeObject, happened: string): KubestickError {
+  const what = nameOf(desired);
+  return new KubestickError({ code: "API_CONFLICT", attempted: `writing ${what}`, happened: `${what}: ${happened}.`, next: `See what the API server has: kubectl --kubeconfig /etc/kubernetes/admin.conf get ${desired.kind} -A` });
+}
+
+function patience(action: ObjectAction, { host, signal }: ActionContext, verb: string): Patience {
+  return {
+    host, signal, timeoutMs: action.timeoutMs, attempted: `${verb} ${nameOf(action.object)}`,
+    // While an API server starts, its namespaces (kube-public) and resources of its own appear one after the other.
+    alsoRetry: verb === "writing" ? new Set(["API_NOT_FOUND"]) : new Set(),
+  };
+}
+
+export function refOf({ apiVersion, kind, metadata: { name, namespace } }: KubeObject): ObjectRef {
+  return { apiVersion, kind, name, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+function nameOf({ kind, metadata: { name, namespace } }: KubeObject): string {
+  return `${kind.toLowerCase()} ${namespace === undefined ? "" : `${namespace}/`}${name}`;
+}
+

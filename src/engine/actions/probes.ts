@@ -1,0 +1,162 @@
+/** The probes of waits: one question each, answered once. Waiting and giving up are `wait.ts`. */
+import type { Cluster, KubeObject, ObjectRef } from "../../cluster/types.ts";
+import { KubestickError, isKubestickError, messageOf } from "../../errors.ts";
+import type { ActionContext, Progress } from "../context.ts";
+import type { Probe } from "../types.ts";
+import { wrongPeer } from "./api-retry.ts";
+import { isRecord } from "./object-compare.ts";
+
+export type ProbeAnswer =
+  | { readonly ready: true; readonly detail?: string }
+  /** `failure`: waiting cannot help. */
+  | { readonly ready: false; readonly reason: string; readonly failure?: KubestickError };
+
+type ProbeOf<Type extends Probe["type"]> = Extract<Probe, { readonly type: Type }>;
+type Ask<Type extends Probe["type"]> = (probe: ProbeOf<Type>, context: ActionContext, progress: Progress) => Promise<ProbeAnswer>;
+
+const healthTimeoutMs = 5000;
+
+const asks: { readonly [Type in Probe["type"]]: Ask<Type> } = {
+  package: askPackage,
+  runtime: askRuntime,
+  images: askImages,
+  http: askHttp,
+  api: askApi,
+  "node-ready": askNode,
+  workloads: askWorkloads,
+};
+
+/** No answer is an answer too: not ready, with the words of the failure. */
+export async function askProbe(probe: Probe, context: ActionContext, progress: Progress): Promise<ProbeAnswer> {
+  try {
+    // The table's type ties each probe to its function; indexing by a union loses that.
+    return await (asks[probe.type] as Ask<Probe["type"]>)(probe as never, context, progress);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (probe.type === "package") throw error;
+    if (!isKubestickError(error)) return { ready: false, reason: messageOf(error) };
+    return { ready: false, reason: error.happened, ...(wrongPeer.has(error.code) ? { failure: error } : {}) };
+  }
+}
+
+/** What to type when a wait for this was in vain. */
+export function nextStepFor(probe: Probe): string {
+  switch (probe.type) {
+    case "package": return "Copy the file again, and compare its sha256sum with that of the original";
+    case "runtime": return "Look at the container runtime: systemctl status containerd; journalctl -u containerd -n 50";
+    case "images": return "Make a package that has them: kubestick pack --image REF; or load them into the runtime by hand";
+    case "http": return `Look at ${probe.component}: ${probe.component === "kubelet" ? "systemctl status kubelet; journalctl -xeu kubelet" : `crictl ps -a --name ${probe.component}`}`;
+    case "api": return "Look at the API server and etcd: crictl ps -a; journalctl -xeu kubelet";
+    case "node-ready": return `See the node's conditions: kubectl --kubeconfig /etc/kubernetes/admin.conf describe node ${probe.node}`;
+    case "workloads": return "See the pods: kubectl --kubeconfig /etc/kubernetes/admin.conf get pods -A -o wide";
+  }
+}
+
+async function askPackage(_probe: ProbeOf<"package">, { pkg, signal }: ActionContext, progress: Progress): Promise<ProbeAnswer> {
+  if (pkg === undefined) {
+    throw new KubestickError({ code: "PACKAGE_ABSENT", attempted: "verifying the package", happened: "This executable carries no package.", next: "Use the file that kubestick pack made, or name one that carries a package with --package FILE." });
+  }
+  await pkg.verify(({ done, total, label }) => { progress(done, total, "bytes", label); }, signal);
+  return { ready: true };
+}
+
+async function askRuntime({ socket }: ProbeOf<"runtime">, { clients }: ActionContext): Promise<ProbeAnswer> {
+  const { runtimeReady, problems } = await clients.runtime(socket).status();
+  return runtimeReady ? { ready: true } : { ready: false, reason: problems.join("; ") || "the runtime says that it is not ready" };
+}
+
+async function askImages({ socket, references }: ProbeOf<"images">, { clients }: ActionContext): Promise<ProbeAnswer> {
+  const absent: string[] = [];
+  for (const reference of references) if ((await clients.runtime(socket).image(reference)) === undefined) absent.push(reference);
+  if (absent.length === 0) return { ready: true, detail: `${references.length} references` };
+  const reason = `the runtime does not have ${absent.join(", ")}`;
+  return {
+    ready: false, reason,
+    failure: new KubestickError({
+      code: "IMAGES_ABSENT",
+      attempted: "making sure that the runtime has every image this cluster will use",
+      happened: `${absent.length} of ${references.length} image references do not resolve in the runtime at ${socket}: ${absent.join(", ")}.`,
+      next: `Make a package that has ${absent.length === 1 ? "it" : "them"}: kubestick pack ${absent.map((reference) => `--image ${reference}`).join(" ")}`,
+      details: absent,
+    }),
+  };
+}
+
+async function askHttp(probe: ProbeOf<"http">, { host, httpGet }: ActionContext): Promise<ProbeAnswer> {
+  const pem = async (path: string | undefined): Promise<string | undefined> => (path === undefined ? undefined : await host.readText(path));
+  const [ca, certificate, key] = [await pem(probe.ca), await pem(probe.certificate), await pem(probe.key)];
+  // A CA that was named but is not there must not turn verification off.
+  if (probe.ca !== undefined && ca === undefined) return { ready: false, reason: `${probe.ca} does not exist` };
+  const { status, body } = await httpGet({
+    url: probe.url, timeoutMs: healthTimeoutMs,
+    ...(ca === undefined ? {} : { ca }), ...(certificate === undefined ? {} : { certificate }), ...(key === undefined ? {} : { key }),
+  });
+  return status === 200 ? { ready: true } : { ready: false, reason: `${probe.url} answers ${status}${firstWords(body)}` };
+}
+
+async function askApi({ url }: ProbeOf<"api">, { clients }: ActionContext): Promise<ProbeAnswer> {
+  const { status, body } = await (await clients.cluster("admin")).raw("/livez");
+  return status === 200 ? { ready: true } : { ready: false, reason: `${new URL("/livez", url).href} answers ${status}${firstWords(body)}` };
+}
+
+async function askNode({ node }: ProbeOf<"node-ready">, { clients }: ActionContext): Promise<ProbeAnswer> {
+  const live = await (await clients.cluster("admin")).get({ apiVersion: "v1", kind: "Node", name: node });
+  if (live === undefined) return { ready: false, reason: `node ${node} has not registered yet` };
+  const ready = conditionOf(live, "Ready");
+  return ready?.["status"] === "True" ? { ready: true } : { ready: false, reason: `node ${node} is not ready: ${String(ready?.["message"] ?? "it has no condition Ready yet")}` };
+}
+
+async function askWorkloads({ workloads, node }: ProbeOf<"workloads">, { clients }: ActionContext): Promise<ProbeAnswer> {
+  const cluster = await clients.cluster("admin");
+  const namespaces = [...new Set(workloads.map(({ namespace }) => namespace ?? "default"))];
+  const pods = (await Promise.all(namespaces.map((namespace) => podsOn(cluster, namespace, node)))).flat();
+  const waiting = pods.filter((pod) => !isReady(pod)).map((pod) => `${namespaced(pod.metadata)} (${stateOf(pod)})`);
+  const without = workloads.filter((workload) => !pods.some((pod) => belongsTo(pod, workload))).map((workload) => `${workload.kind.toLowerCase()} ${namespaced(workload)} has no pod on ${node}`);
+  const reasons = [...without, ...waiting];
+  return reasons.length === 0 ? { ready: true, detail: `${pods.length} pods` } : { ready: false, reason: reasons.join("; ") };
+}
+
+/** Pods that ran to their end (jobs) or are being deleted are nobody's to wait for. */
+async function podsOn(cluster: Cluster, namespace: string, node: string): Promise<readonly KubeObject[]> {
+  const pods = await cluster.list("v1", "Pod", { namespace, fieldSelector: `spec.nodeName=${node}` });
+  return pods.filter((pod) => pod.metadata["deletionTimestamp"] === undefined && fieldOf(pod, "status", "phase") !== "Succeeded");
+}
+
+function isReady(pod: KubeObject): boolean {
+  return conditionOf(pod, "Ready")?.["status"] === "True";
+}
+
+function stateOf(pod: KubeObject): string {
+  const statuses = fieldOf(pod, "status", "containerStatuses");
+  const reasons = (Array.isArray(statuses) ? statuses : []).map((status: unknown) => fieldOf(status, "state", "waiting", "reason")).filter((reason) => typeof reason === "string");
+  return reasons.join(", ") || String(fieldOf(pod, "status", "phase") ?? "Pending");
+}
+
+/** A DaemonSet owns its pods; a Deployment owns a ReplicaSet named after it and a hash. */
+function belongsTo(pod: KubeObject, { kind, name, namespace }: ObjectRef): boolean {
+  if ((pod.metadata.namespace ?? "default") !== (namespace ?? "default")) return false;
+  const owners = pod.metadata["ownerReferences"];
+  return (Array.isArray(owners) ? owners : []).some((owner: unknown) => {
+    const [ownerKind, ownerName] = [fieldOf(owner, "kind"), fieldOf(owner, "name")];
+    if (kind !== "Deployment") return ownerKind === kind && ownerName === name;
+    return ownerKind === "ReplicaSet" && typeof ownerName === "string" && ownerName.startsWith(`${name}-`) && !ownerName.slice(name.length + 1).includes("-");
+  });
+}
+
+function conditionOf(object: KubeObject, type: string): Record<string, unknown> | undefined {
+  const conditions = fieldOf(object, "status", "conditions");
+  return (Array.isArray(conditions) ? conditions : []).filter(isRecord).find((condition) => condition["type"] === type);
+}
+
+function fieldOf(value: unknown, ...path: readonly string[]): unknown {
+  return path.reduce<unknown>((current, field) => (isRecord(current) ? current[field] : undefined), value);
+}
+
+function namespaced({ namespace, name }: { readonly namespace?: string; readonly name: string }): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}
+
+function firstWords(body: string): string {
+  const line = body.split("\n").map((part) => part.trim()).find(Boolean);
+  return line === undefined ? "" : `: ${line.slice(0, 200)}`;
+}

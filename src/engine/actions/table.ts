@@ -1,0 +1,22 @@
+/** Every kind of action and its handler. A kind without one does not compile. */
+import type { Action } from "../types.ts";
+import { directory } from "./directory.ts";
+import { file } from "./file.ts";
+import type { Handler } from "./handler.ts";
+import { image } from "./image.ts";
+import { kernel } from "./kernel.ts";
+import { object } from "./object.ts";
+import { payload } from "./payload.ts";
+import { remove } from "./remove.ts";
+import { route } from "./route.ts";
+import { unit } from "./unit.ts";
+import { wait } from "./wait.ts";
+
+export const handlers: { readonly [Kind in Action["kind"]]: Handler<Extract<Action, { readonly kind: Kind }>> } = {
+  file, payload, directory, remove, unit, kernel, route, image, object, wait,
+};
+
+/** The table's type ties kind and handler together; a lookup by a union of kinds cannot express that. */
+export function handlerOf(kind: Action["kind"]): Handler<Action> {
+  return handlers[kind] as unknown as Handler<Action>;
+}

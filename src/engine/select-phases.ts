@@ -1,0 +1,58 @@
+/** Which phases and steps of a flow run: kubeadm's rules for `--skip-phases` and for single phases (workflow/runner.go). */
+import { KubestickError } from "../errors.ts";
+import type { AnyPhase } from "./flow.ts";
+import type { Action } from "./types.ts";
+
+export interface SelectedPhase {
+  readonly phase: AnyPhase;
+  /**
+   * `run`: planned and acted on. `output`: not to run, but a later phase reads what it makes, so it is planned and must find its
+   * things already there. `skip`: left out. `hidden`: not asked for.
+   */
+  readonly mode: "run" | "output" | "skip" | "hidden";
+  /** Named in `--skip-phases`: said in the output, whatever else. */
+  readonly leftOut: boolean;
+  /** Whether an action of a phase in mode `run` is to be done. */
+  acts(action: Pick<Action, "step">): boolean;
+}
+
+export function selectPhases(flow: { readonly name: string; readonly phases: readonly AnyPhase[] }, skip: readonly string[], only: readonly string[] | undefined): readonly SelectedPhase[] {
+  const skipped = new Set(skip.map((path) => knownPath(flow, path, "skipping")));
+  const wanted = only === undefined ? undefined : new Set(only.map((path) => knownPath(flow, path, "running")));
+
+  const asked = flow.phases.map((phase) => {
+    const chosen = wanted === undefined || wanted.has(phase.id) || (phase.steps ?? []).some((step) => wanted.has(`${phase.id}/${step.id}`));
+    return { phase, mode: !chosen ? "hidden" as const : skipped.has(phase.id) ? "skip" as const : "run" as const };
+  });
+
+  // Backwards, because a phase planned for its output reads outputs of its own.
+  const needed = new Set<string>();
+  return asked.toReversed().map(({ phase, mode }): SelectedPhase => {
+    const reads = mode === "run" || needed.has(phase.id);
+    if (reads) for (const need of phase.needs) needed.add(need);
+    return {
+      phase,
+      leftOut: mode === "skip",
+      mode: mode !== "run" && needed.has(phase.id) ? "output" : mode,
+      acts: ({ step }) => {
+        if (step === undefined) return true;
+        const path = `${phase.id}/${step}`;
+        return !skipped.has(path) && (wanted === undefined || wanted.has(phase.id) || wanted.has(path));
+      },
+    };
+  }).reverse();
+}
+
+/** Names as kubeadm spells them, in any case. */
+function knownPath(flow: { readonly name: string; readonly phases: readonly AnyPhase[] }, path: string, doing: string): string {
+  const known = flow.phases.flatMap((phase) => [phase.id, ...(phase.steps ?? []).map((step) => `${phase.id}/${step.id}`)]);
+  const found = known.find((candidate) => candidate.toLowerCase() === path.trim().toLowerCase());
+  if (found !== undefined) return found;
+  throw new KubestickError({
+    code: "UNKNOWN_PHASE",
+    attempted: `${doing} phase ${JSON.stringify(path)} of ${flow.name}`,
+    happened: `${flow.name} has no phase of that name.`,
+    next: `Use one of: ${flow.phases.map((phase) => phase.id).join(", ")}.`,
+    details: known,
+  });
+}
