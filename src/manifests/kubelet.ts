@@ -81,14 +81,18 @@ export function instanceConfigText(config: ResolvedConfig): string {
   return `containerRuntimeEndpoint: ${JSON.stringify(config.init.nodeRegistration.criSocket)}\n`;
 }
 
-/** kubeadm-flags.env. A worker registers its taints by flag; a control plane is tainted through the API, so `taints` stays undefined. */
-export function kubeletFlagsText(config: ResolvedConfig, host: { readonly hostname: string; readonly taints?: readonly Taint[] }): string {
+/**
+ * kubeadm-flags.env. A worker registers its taints by flag; a control plane is tainted through the API, so `taints` stays undefined.
+ * `nodeIp` is beyond kubeadm: the kubelet finds its address by the default route, and without one it registers none.
+ */
+export function kubeletFlagsText(config: ResolvedConfig, host: { readonly hostname: string; readonly taints?: readonly Taint[]; readonly nodeIp?: string }): string {
   const { name, kubeletExtraArgs } = config.init.nodeRegistration;
   const nodeName = lastValue(kubeletExtraArgs, "hostname-override") ?? name;
   const taints = host.taints ?? [];
   const flags = mergeArguments(
     {
       "hostname-override": nodeName === host.hostname.trim().toLowerCase() ? undefined : nodeName,
+      "node-ip": host.nodeIp,
       "register-with-taints": taints.length === 0 ? undefined : taints.map(taintText).join(","),
     },
     kubeletExtraArgs,

@@ -49,7 +49,7 @@ function created(golden: GoldenCase): readonly KubeObject[] {
 /** Golden objects with the redacted values replaced by ours. */
 function comparable(object: KubeObject, ours: KubeObject | undefined): unknown {
   const { metadata, ...others } = object;
-  const rest = { ...others, metadata };
+  const rest: KubeObject = { ...others, metadata, apiVersion: object.apiVersion, kind: object.kind };
   const data = rest["data"] as Record<string, string | null> | undefined;
   if (object.kind !== "Secret" || data === undefined) return rest;
   const ourData = (ours?.["data"] ?? {}) as Record<string, string>;

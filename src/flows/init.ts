@@ -1,0 +1,44 @@
+/**
+ * The flows room: what an operation consists of, as a list.
+ *
+ * Owns: the order of phases. Refuses: doing anything; `engine/run.ts` runs a flow, phases know what should exist.
+ * Phases and their names are kubeadm's; `node`, `images`, `cni` and `wait-node` are what kubeadm leaves to the reader.
+ */
+import { flow } from "../engine/flow.ts";
+import { addon } from "../phases/addon.ts";
+import { bootstrapToken } from "../phases/bootstrap-token.ts";
+import { certs } from "../phases/certs.ts";
+import { cni } from "../phases/cni.ts";
+import { controlPlane } from "../phases/control-plane.ts";
+import { etcd } from "../phases/etcd.ts";
+import { images } from "../phases/images.ts";
+import { kubeconfig } from "../phases/kubeconfig.ts";
+import { kubeletFinalize } from "../phases/kubelet-finalize.ts";
+import { kubeletStart } from "../phases/kubelet-start.ts";
+import { markControlPlane } from "../phases/mark-control-plane.ts";
+import { node } from "../phases/node.ts";
+import { preflight } from "../phases/preflight.ts";
+import { showJoinCommand } from "../phases/show-join-command.ts";
+import { uploadConfig } from "../phases/upload-config.ts";
+import { waitControlPlane } from "../phases/wait-control-plane.ts";
+import { waitNode } from "../phases/wait-node.ts";
+
+/** The first control-plane node. Images stand before the kubelet, so that it never waits for one; manifests before the kubelet, as in kubeadm. */
+export const initFlow = flow("init")
+  .add(preflight)
+  .add(node)
+  .add(images)
+  .add(certs)
+  .add(kubeconfig)
+  .add(etcd)
+  .add(controlPlane)
+  .add(kubeletStart)
+  .add(waitControlPlane)
+  .add(uploadConfig)
+  .add(markControlPlane)
+  .add(bootstrapToken)
+  .add(kubeletFinalize)
+  .add(cni)
+  .add(addon)
+  .add(waitNode)
+  .add(showJoinCommand);

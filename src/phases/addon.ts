@@ -1,0 +1,52 @@
+/** Phase `addon`: CoreDNS and kube-proxy. */
+import type { ClusterReader, KubeObject } from "../cluster/types.ts";
+import type { Action, Finding, Phase, PlanInput } from "../engine/types.ts";
+import { coreDnsObjects, corefile } from "../manifests/coredns.ts";
+import { kubeProxyObjects } from "../manifests/kube-proxy.ts";
+import { object } from "./actions.ts";
+import type { NodeOutput } from "./node.ts";
+
+type Input = PlanInput<{ readonly node: NodeOutput }>;
+
+export const addon: Phase<"addon", { readonly node: NodeOutput }, Record<never, never>> = {
+  id: "addon",
+  title: "Install CoreDNS and kube-proxy",
+  needs: ["node"],
+  steps: [
+    { id: "coredns", title: "Install CoreDNS" },
+    { id: "kube-proxy", title: "Install kube-proxy" },
+  ],
+  async plan(input) {
+    const findings: Finding[] = [];
+    const actions = [...(await planCoreDns(input, findings)), ...planKubeProxy(input)];
+    return { actions, output: {}, findings };
+  },
+};
+
+async function planCoreDns(input: Input, findings: Finding[]): Promise<Action[]> {
+  const { config, cluster, from } = input;
+  if (config.cluster.dns.disabled === true) return [];
+  const upstream = from.node.machine.dnsUpstream;
+  const replicas = await liveReplicas(cluster);
+  const live = await cluster?.get({ apiVersion: "v1", kind: "ConfigMap", name: "coredns", namespace: "kube-system" });
+  const liveText = (live?.["data"] as Readonly<Record<string, string>> | undefined)?.["Corefile"] ?? "";
+  const domain = config.cluster.networking.dnsDomain;
+  // Somebody's own Corefile is never replaced (kubeadm phases/addons/dns); both texts of ours are ours.
+  const customised = liveText.trim() !== "" && ![true, false].some((flag) => corefile(domain, flag).trim() === liveText.trim());
+  if (customised) findings.push({ check: "Corefile", severity: "info", message: "the Corefile of this cluster was changed by hand", hint: "It is kept as it is." });
+  return coreDnsObjects(config, { upstream, ...(replicas === undefined ? {} : { replicas }) })
+    .map((value) => object(value, customised && value.kind === "ConfigMap" ? "retain" : "replace", config.init.timeouts.kubernetesAPICall, { step: "coredns" }));
+}
+
+/** kubeadm keeps the replica count that an administrator chose. */
+async function liveReplicas(cluster: ClusterReader | undefined): Promise<number | undefined> {
+  const deployments = (await cluster?.list("apps/v1", "Deployment", { namespace: "kube-system", labelSelector: "k8s-app=kube-dns" })) ?? [];
+  const spec = (deployments[0] as KubeObject | undefined)?.["spec"] as { readonly replicas?: number } | undefined;
+  return spec?.replicas;
+}
+
+function planKubeProxy({ config, facts, from }: Input): Action[] {
+  if (config.cluster.proxy.disabled === true) return [];
+  return kubeProxyObjects(config, { proxyEnvironment: facts.proxyEnvironment, conntrackWritable: !from.node.machine.conntrackReadOnly })
+    .map((value) => object(value, "replace", config.init.timeouts.kubernetesAPICall, { step: "kube-proxy" }));
+}

@@ -1,0 +1,27 @@
+/** Phase `etcd`: the local member's data directory and static pod. Nothing with an external etcd. */
+import type { Phase } from "../engine/types.ts";
+import { firstEtcdPod, staticPodPath } from "../manifests/static-pods.ts";
+import { toYaml } from "../manifests/yaml.ts";
+import { directory, file } from "./actions.ts";
+import type { CertsOutput } from "./certs.ts";
+
+export const etcd: Phase<"etcd", { readonly certs: CertsOutput }, Record<never, never>> = {
+  id: "etcd",
+  title: "Write the static pod of etcd",
+  // Not its values: a manifest that appears before its certificates makes a crash loop.
+  needs: ["certs"],
+  steps: [{ id: "local", title: "Write the static pod of the local etcd member" }],
+  async plan({ config }) {
+    const { local } = config.cluster.etcd;
+    const pod = firstEtcdPod(config);
+    if (local === undefined || pod === undefined) return { actions: [], output: {} };
+    const step = "local";
+    return {
+      actions: [
+        directory(local.dataDir, 0o700, { step }),
+        file(staticPodPath("etcd"), 0o600, toYaml(pod), { step, parentMode: 0o700 }),
+      ],
+      output: {},
+    };
+  },
+};

@@ -1,0 +1,35 @@
+/** Phase `images`: everything the package carries goes into the runtime, straight from the file; then the gate. The kubelet is not started before the gate opens. */
+import type { Phase } from "../engine/types.ts";
+import { requiredImages } from "../manifests/images.ts";
+import type { PackageImage } from "../package/types.ts";
+import { image, wait } from "./actions.ts";
+import { flannelImages } from "./cni.ts";
+
+export const images: Phase<"images", Record<never, never>, Record<never, never>> = {
+  id: "images",
+  title: "Load the carried images into the container runtime",
+  needs: [],
+  async plan({ config, pkg, runtime, assets }) {
+    const socket = config.init.nodeRegistration.criSocket;
+    const required = requiredImages(config);
+    const pause = required.find((candidate) => candidate.role === "pause")?.reference;
+    // A runtime that was there before us starts sandboxes from the pause image it is configured with; ours gets that name too, so nothing is pulled.
+    const alias = runtime?.sandboxImage !== undefined && runtime.sandboxImage !== "" && runtime.sandboxImage !== pause ? runtime.sandboxImage : undefined;
+    const carried = pkg?.images ?? [];
+    const actions = carried.map((carriedImage) => image(socket, carriedImage, carriedImage.reference === pause && alias !== undefined ? [alias] : []));
+    const network = config.install.cni === "flannel" ? flannelImages(assets.text("bundle/cni/flannel.yaml")) : [];
+    const wanted = [...required.map((candidate) => candidate.reference), ...network, ...(alias === undefined ? [] : [alias])];
+    const gate = wanted.flatMap((reference) => {
+      const found = carried.find((candidate) => candidate.reference === reference);
+      return found === undefined ? [reference] : [reference, digestReference(found)];
+    });
+    return { actions: [...actions, wait("images", "The runtime has every image of this cluster", { type: "images", socket, references: gate }, 30_000)], output: {} };
+  },
+};
+
+/** `registry.k8s.io/pause@sha256:...` */
+export function digestReference(carried: PackageImage): string {
+  const slash = carried.reference.lastIndexOf("/");
+  const colon = carried.reference.indexOf(":", slash);
+  return `${colon < 0 ? carried.reference : carried.reference.slice(0, colon)}@${carried.target.digest}`;
+}

@@ -1,0 +1,147 @@
+/** Phase `node`: what kubeadm leaves to the reader. Kernel settings, the runtime, the kubelet's program and units, from what the file carries. */
+import { familyOf, parseCidrList } from "../config/address.ts";
+import type { Action, Finding, Phase, PlanInput } from "../engine/types.ts";
+import type { PackageBinary } from "../package/types.ts";
+import { imageReference } from "../manifests/images.ts";
+import { file, fillTemplate, fingerprint, kernelModule, payload, route, sysctl, unit, wait } from "./actions.ts";
+import { containerdUnitPath, decideMachine, ownResolvConfPath, type MachineDecisions } from "./machine.ts";
+
+export interface NodeOutput {
+  readonly machine: MachineDecisions;
+  /** Digests of the kubelet and the files its unit consists of: what its fingerprint starts from. */
+  readonly kubeletFingerprint: string;
+}
+
+const runtimeBinaries = ["containerd", "containerd-shim-runc-v2", "ctr", "runc"];
+
+export const node: Phase<"node", Record<never, never>, NodeOutput> = {
+  id: "node",
+  title: "Prepare the node: kernel, container runtime, kubelet",
+  needs: [],
+  steps: [
+    { id: "kernel", title: "Load kernel modules and set sysctls" },
+    { id: "binaries", title: "Install the programs the package carries" },
+    { id: "runtime", title: "Configure and start the container runtime" },
+    { id: "kubelet", title: "Install the kubelet's units" },
+    { id: "route", title: "Make service addresses reachable from the host" },
+  ],
+  async plan(input) {
+    const machine = await decideMachine(input.config, input.facts, input.read, input.made);
+    const findings: Finding[] = [];
+    const kernel = await planKernel(input, findings);
+    const binaries = planBinaries(input, machine);
+    const runtime = machine.ownRuntime ? planRuntime(input, machine) : [];
+    const { actions: kubelet, fingerprint: kubeletFingerprint } = planKubelet(input);
+    const actions: Action[] = [...kernel, ...binaries, ...runtime, ...kubelet, ...planRoutes(input, machine)];
+    return { actions, output: { machine, kubeletFingerprint }, findings };
+  },
+};
+
+/** What pods need of the kernel. `br_netfilter` makes bridged packets pass the rules of kube-proxy. */
+const modules: readonly { readonly name: string; readonly why: string }[] = [
+  { name: "overlay", why: "containerd's snapshotter" },
+  { name: "br_netfilter", why: "bridged packets must pass kube-proxy's rules" },
+  { name: "nf_conntrack", why: "kube-proxy" },
+];
+
+async function planKernel(input: PlanInput<unknown>, findings: Finding[]): Promise<Action[]> {
+  const { facts, read, config } = input;
+  const step = "kernel";
+  const wanted = config.install.cni === "flannel" ? [...modules, { name: "vxlan", why: "flannel's network between nodes" }] : modules;
+  const families = new Set([config.init.localAPIEndpoint.advertiseAddress, ...(parseCidrList(config.cluster.networking.serviceSubnet) ?? [])]
+    .map((value) => (typeof value === "string" ? familyOf(value) : value.family)));
+  const settings: [key: string, value: string][] = [
+    ["net.bridge.bridge-nf-call-iptables", "1"],
+    ["net.bridge.bridge-nf-call-ip6tables", "1"],
+    ...(families.has(4) ? [["net.ipv4.ip_forward", "1"] as [string, string]] : []),
+    ...(families.has(6) ? [["net.ipv6.conf.all.forwarding", "1"] as [string, string]] : []),
+  ];
+  const actions: Action[] = [
+    file("/etc/modules-load.d/kubestick.conf", 0o644, `# Kernel modules that Kubernetes needs (kubestick).\n${wanted.map((module) => module.name).join("\n")}\n`, { step }),
+    file("/etc/sysctl.d/90-kubestick.conf", 0o644, `# Settings that Kubernetes needs (kubestick).\n${settings.map(([key, value]) => `${key} = ${value}`).join("\n")}\n`, { step }),
+  ];
+  for (const module of wanted) {
+    // A guest without modules of its own lives with what the machine below it has loaded; only then is an absent one left alone, and said.
+    if (facts.container && !(await read.moduleLoaded(module.name))) {
+      findings.push({ check: `KernelModule-${module.name}`, severity: "warning", message: `the kernel module ${module.name} is not loaded, and this guest cannot load it`, hint: `Needed for ${module.why}. Load it on the machine below: modprobe ${module.name}` });
+    } else {
+      actions.push(kernelModule(module.name, { step, why: module.why }));
+    }
+  }
+  for (const [key, value] of settings) {
+    if (facts.container && (await read.sysctl(key)) === undefined) {
+      findings.push({ check: `Sysctl-${key}`, severity: "warning", message: `the setting ${key} does not exist in this guest`, hint: "It appears when the module br_netfilter is loaded on the machine below." });
+    } else {
+      actions.push(sysctl(key, value, { step }));
+    }
+  }
+  return actions;
+}
+
+/** With a runtime that was there before us, its programs stay as they are. */
+function planBinaries(input: PlanInput<unknown>, machine: MachineDecisions): Action[] {
+  return (input.pkg?.binaries ?? [])
+    .filter((binary) => machine.ownRuntime || !runtimeBinaries.includes(binary.name))
+    .map((binary) => payload(binary, { step: "binaries" }));
+}
+
+function planRuntime(input: PlanInput<unknown>, machine: MachineDecisions): Action[] {
+  const { assets, config, pkg } = input;
+  const step = "runtime";
+  const configuration = fillTemplate(assets.text("bundle/containerd/config.toml"), {
+    SANDBOX_IMAGE: imageReference(config, "pause"),
+    OOM_REASON: machine.restrictOomScoreAdj ? "This host lacks CAP_SYS_RESOURCE: without this no sandbox starts." : "The host may set oom_score_adj, so containers get the values the kubelet asks for.",
+    RESTRICT_OOM_SCORE_ADJ: String(machine.restrictOomScoreAdj),
+  });
+  const unitText = assets.text("bundle/systemd/containerd.service");
+  const { criSocket } = config.init.nodeRegistration;
+  return [
+    file("/etc/containerd/config.toml", 0o644, configuration, { step }),
+    file(containerdUnitPath, 0o644, unitText, { step }),
+    file("/etc/crictl.yaml", 0o644, fillTemplate(assets.text("bundle/crictl/crictl.yaml"), { ENDPOINT: criSocket }), { step }),
+    unit("containerd.service", fingerprint(configuration, unitText, digests(pkg?.binaries ?? [], runtimeBinaries)), { step }),
+    wait("runtime", "The container runtime answers", { type: "runtime", socket: criSocket }, 60_000, { step }),
+  ];
+}
+
+function planKubelet(input: PlanInput<unknown>): { actions: Action[]; fingerprint: string } {
+  const { assets, pkg } = input;
+  const step = "kubelet";
+  const unitText = assets.text("bundle/systemd/kubelet.service");
+  const dropIn = assets.text("bundle/systemd/10-kubeadm.conf");
+  return {
+    actions: [
+      file("/etc/systemd/system/kubelet.service", 0o644, unitText, { step }),
+      file("/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", 0o644, dropIn, { step }),
+    ],
+    fingerprint: fingerprint(unitText, dropIn, digests(pkg?.binaries ?? [], ["kubelet"])),
+  };
+}
+
+function planRoutes(input: PlanInput<unknown>, machine: MachineDecisions): Action[] {
+  const step = "route";
+  const actions: Action[] = [];
+  if (machine.ownResolvConf) {
+    actions.push(file(ownResolvConfPath, 0o644, "# The kubelet's own resolv.conf (kubestick): this host had no usable nameserver when it was written.\n# Pods outside the cluster's DNS resolve nothing. To change that, point resolvConf in /var/lib/kubelet/config.yaml to a file with nameservers.\n", { step }));
+  }
+  if (machine.serviceRoutes.length === 0) return actions;
+  const ip = input.facts.commands["ip"] ?? "/sbin/ip";
+  const commands = machine.serviceRoutes.flatMap((wanted) => {
+    const spec = `${wanted.family === 6 ? "-6 " : ""}route`;
+    return [
+      `ExecStart=${ip} ${spec} replace ${wanted.destination} dev ${wanted.device}${wanted.source === undefined ? "" : ` src ${wanted.source}`}`,
+      `ExecStop=-${ip} ${spec} del ${wanted.destination} dev ${wanted.device}`,
+    ];
+  });
+  const text = fillTemplate(input.assets.text("bundle/systemd/kubestick-route.service"), { COMMANDS: commands.join("\n") });
+  actions.push(
+    ...machine.serviceRoutes.map((wanted) => route(wanted, { step })),
+    file("/etc/systemd/system/kubestick-route.service", 0o644, text, { step }),
+    unit("kubestick-route.service", fingerprint(text), { step, oneshot: true }),
+  );
+  return actions;
+}
+
+function digests(binaries: readonly PackageBinary[], names: readonly string[]): string {
+  return binaries.filter((binary) => names.includes(binary.name)).map((binary) => `${binary.name} ${binary.digest}`).join("\n");
+}
