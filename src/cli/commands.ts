@@ -1,0 +1,161 @@
+/**
+ * The command line room: argv to a command, events and results to text or JSON. The only room that prints.
+ *
+ * Owns: this table of commands, from which help, completion, unknown-word suggestions and parsing come; the renderers.
+ * Refuses: deciding anything about a cluster or a machine. A handler turns flags into plain options and calls the room that knows.
+ * Start here, then `dispatch.ts`. Handlers are imported when their command runs, so that `version` does not load what `init` needs.
+ */
+import { command, type Command, type CommandGroup } from "./command.ts";
+import { config, featureGates, imageRepository, initFlags, kubernetesVersion, output, packageFile, packFlags, resetFlags } from "./flag-tables.ts";
+
+/** Words that only hold commands. */
+export const groups: readonly CommandGroup[] = [
+  { path: ["package"], summary: "Look into the package an executable carries" },
+  { path: ["token"], summary: "Bootstrap tokens" },
+  { path: ["config"], summary: "Configuration and images of a cluster" },
+  { path: ["config", "images"], summary: "Container images a cluster needs" },
+  { path: ["config", "print"], summary: "Configuration to start from" },
+];
+
+export const commands: readonly Command[] = [
+  command({
+    path: ["init"],
+    summary: "Make this machine the first control plane of a new cluster",
+    description:
+      "Installs everything a Kubernetes node needs from the package in this file, starts the control plane, the pod network and DNS, and prints the command "
+      + "with which further nodes join. No network is needed.\n\n"
+      + "Running it again is safe: what is already right stays as it is. After an interruption or a power cut, run the same command again.",
+    examples: [
+      { comment: "Install a one-node cluster from the package in this file", line: "kubestick init" },
+      { comment: "See every file, unit, image and object first; nothing is changed", line: "kubestick init --dry-run" },
+      { comment: "Own address and networks", line: "kubestick init --apiserver-advertise-address 192.0.2.10 --pod-network-cidr 10.100.0.0/16 --service-cidr 10.200.0.0/16" },
+      { comment: "With a kubeadm configuration file", line: "kubestick init --config cluster.yaml" },
+      { comment: "Write what would exist to a folder, for review", line: "kubestick init --dry-run --out ./plan" },
+    ],
+    flags: initFlags,
+    run: async (flags, _, io) => (await import("./init.ts")).initCommand(flags, io),
+  }),
+  command({
+    path: ["reset"],
+    summary: "Take back what init did to this machine",
+    description:
+      "Stops the node and removes what this program made: files, units, pods, routes, settings. What was on the machine before stays, and what was changed "
+      + "is put back. The data of the cluster on this node is lost.\n\nOn a terminal you are asked for the node's name; scripts pass --yes.",
+    examples: [
+      { comment: "Ask for the node's name, then remove everything init made", line: "kubestick reset" },
+      { comment: "In a script, without a question", line: "kubestick reset --yes" },
+      { comment: "See what would be removed", line: "kubestick reset --dry-run" },
+    ],
+    flags: resetFlags,
+    run: async (flags, _, io) => (await import("./reset.ts")).resetCommand(flags, io),
+  }),
+  command({
+    path: ["pack"],
+    summary: "Collect a Kubernetes into an executable, on a machine with network",
+    description:
+      "Fetches the node's programs from their release servers and the images from their registries, checks every digest, and writes one executable file that "
+      + "carries it all. Copy that file to the machines without network and run init there. Equal inputs give an equal file.",
+    examples: [
+      { comment: "Pack the newest Kubernetes this executable knows", line: "kubestick pack -o kubestick-offline" },
+      { comment: "Add own images, and pin every digest in a lock file", line: "kubestick pack --image registry.example/shop:v2 --lock kubestick.lock -o kubestick-shop" },
+      { comment: "Through mirrors", line: "kubestick pack --registry-mirror registry.k8s.io=https://mirror.example/k8s --download-mirror dl.k8s.io=/srv/downloads" },
+      { comment: "For arm64 machines, on an amd64 one", line: "kubestick pack --arch arm64 --executable ./kubestick-linux-arm64 -o kubestick-offline-arm64" },
+    ],
+    flags: packFlags,
+    run: async (flags, _, io) => (await import("./pack.ts")).packCommand(flags, io),
+  }),
+  command({
+    path: ["package", "show"],
+    summary: "List what a package contains",
+    description: "Reads the index of the package and lists its Kubernetes version, programs and images with their sizes and digests.",
+    examples: [
+      { comment: "The package in this file", line: "kubestick package show" },
+      { comment: "Another file, for a script", line: "kubestick package show ./kubestick-offline -o json" },
+    ],
+    flags: { output },
+    positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],
+    run: async (flags, positionals, io) => (await import("./package.ts")).showCommand(flags, positionals, io),
+  }),
+  command({
+    path: ["package", "verify"],
+    summary: "Check every byte of a package against its digests",
+    description: "Reads the whole package once and compares every entry with the digest in the index. Names the first entry that does not match.",
+    examples: [
+      { comment: "After copying, before init", line: "kubestick package verify" },
+      { comment: "Another file", line: "kubestick package verify /media/stick/kubestick-offline" },
+    ],
+    flags: { output },
+    positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],
+    run: async (flags, positionals, io) => (await import("./package.ts")).verifyCommand(flags, positionals, io),
+  }),
+  command({
+    path: ["token", "generate"],
+    summary: "Print a random bootstrap token",
+    description: "Prints a token in the form init takes. Nothing is created in a cluster.",
+    examples: [
+      { comment: "A new token", line: "kubestick token generate" },
+      { comment: "Choose the token before installing", line: "kubestick init --token \"$(kubestick token generate)\"" },
+    ],
+    flags: { output },
+    run: async (flags, _, io) => (await import("./token.ts")).generateCommand(flags, io),
+  }),
+  command({
+    path: ["config", "images", "list"],
+    summary: "Print the images the control plane and its addons need",
+    description: "Prints the images that init uses for a Kubernetes version, one in each line, without those of the pod network.",
+    examples: [
+      { comment: "For the version in the package", line: "kubestick config images list" },
+      { comment: "As they are called in an own registry", line: "kubestick config images list --image-repository registry.example/k8s" },
+    ],
+    flags: { config, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, output },
+    run: async (flags, _, io) => (await import("./config-images.ts")).imagesListCommand(flags, io),
+  }),
+  command({
+    path: ["config", "print", "init-defaults"],
+    summary: "Print a configuration file for init to start from",
+    description: "Prints the documents init reads, with the default of every field. Values that have no default are placeholders: change the address, the name and the token.",
+    examples: [
+      { comment: "Start a configuration file", line: "kubestick config print init-defaults > cluster.yaml" },
+      { comment: "With the defaults of the kubelet and of kube-proxy", line: "kubestick config print init-defaults --component-configs KubeletConfiguration,KubeProxyConfiguration" },
+    ],
+    flags: { "component-configs": { type: "strings", placeholder: "KINDS", description: "Also print these: KubeletConfiguration, KubeProxyConfiguration" } },
+    run: async (flags, _, io) => (await import("./config-print.ts")).printInitDefaultsCommand(flags, io),
+  }),
+  command({
+    path: ["version"],
+    summary: "Print the version of this program and of the Kubernetes it carries",
+    description: "Prints the version of kubestick and, when the file carries a package, its Kubernetes version.",
+    examples: [
+      { comment: "For people", line: "kubestick version" },
+      { comment: "Only the number", line: "kubestick version -o short" },
+      { comment: "For scripts", line: "kubestick version -o json" },
+    ],
+    flags: { output: { type: "string", short: "o", placeholder: "FORMAT", default: "text", choices: ["text", "short", "json", "jsonl", "yaml"], description: "Form: text, short, json, jsonl or yaml" } },
+    run: async (flags, _, io) => (await import("./version.ts")).versionCommand(flags, io),
+  }),
+  command({
+    path: ["completion"],
+    summary: "Print a completion script for bash or zsh",
+    description: "Prints a script that completes commands, flags and their values. It needs nothing installed.",
+    examples: [
+      { comment: "In this bash session", line: "source <(kubestick completion bash)" },
+      { comment: "For every bash session", line: "kubestick completion bash > /etc/bash_completion.d/kubestick" },
+      { comment: "In this zsh session", line: "source <(kubestick completion zsh)" },
+    ],
+    flags: {},
+    positionals: [{ name: "SHELL", description: "bash or zsh", choices: ["bash", "zsh"] }],
+    run: async (_, positionals, io) => (await import("./completion.ts")).completionCommand(positionals, io),
+  }),
+  command({
+    path: ["help"],
+    summary: "Explain a command",
+    description: "Shows what a command does, its flags and examples. The same as --help behind the command.",
+    examples: [
+      { comment: "All commands", line: "kubestick help" },
+      { comment: "One of them", line: "kubestick help config images list" },
+    ],
+    flags: {},
+    positionals: [{ name: "COMMAND", description: "Words of a command", optional: true }],
+    run: async (_, positionals, io) => (await import("./dispatch.ts")).helpCommand(positionals, io),
+  }),
+];

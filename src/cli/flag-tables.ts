@@ -1,0 +1,87 @@
+/** The flags of the commands, as data. Names and meanings are kubeadm's where it has the flag (kubeadm cmd/kubeadm/app/cmd/options). */
+import type { FlagSpec, FlagTable } from "./flags.ts";
+
+/** On every command. */
+export const globalFlags = {
+  help: { type: "bool", short: "h", withConfig: true, description: "Show what the command does, its flags and examples" },
+  "no-color": { type: "bool", withConfig: true, description: "No colour and no animation, as with the variable NO_COLOR" },
+  v: { type: "int", short: "v", withConfig: true, placeholder: "LEVEL", default: "0", description: "How much to tell: 2 lists every action on a terminal, 5 adds stack traces to errors" },
+} as const satisfies FlagTable;
+
+const longOutput = {
+  type: "string", withConfig: true, placeholder: "FORMAT", default: "text", choices: ["text", "json", "jsonl"],
+  description: "Form of the result on standard output: text, json (one document) or jsonl (one line for each event)",
+} as const satisfies FlagSpec;
+export const output = { ...longOutput, short: "o" } as const satisfies FlagSpec;
+
+export const packageFile = {
+  type: "string", withConfig: true, placeholder: "FILE", completes: "file", default: "the running executable",
+  description: "Kubestick file whose package is used",
+} as const satisfies FlagSpec;
+
+export const criSocket = { type: "string", placeholder: "SOCKET", default: "found on the machine, else containerd's", description: "Socket of the container runtime" } as const satisfies FlagSpec;
+export const dryRun = { type: "bool", withConfig: true, description: "Show everything that would be done and change nothing" } as const satisfies FlagSpec;
+export const ignorePreflightErrors = {
+  type: "strings", withConfig: true, placeholder: "CHECKS",
+  description: "Checks whose errors become warnings, for example Swap,Mem; \"all\" stands for every check",
+} as const satisfies FlagSpec;
+export const skipPhases = { type: "strings", withConfig: true, placeholder: "PHASES", description: "Phases to leave out, for example addon/kube-proxy" } as const satisfies FlagSpec;
+export const config = { type: "string", withConfig: true, placeholder: "FILE", completes: "file", description: "Configuration file (kubeadm.k8s.io/v1beta4 documents, kubestick.io/v1alpha1)" } as const satisfies FlagSpec;
+export const imageRepository = { type: "string", placeholder: "REGISTRY", default: "registry.k8s.io", description: "Repository of the control plane images" } as const satisfies FlagSpec;
+export const kubernetesVersion = { type: "string", placeholder: "VERSION", default: "that of the package", description: "Kubernetes version, for example v1.36.2" } as const satisfies FlagSpec;
+export const featureGates = { type: "string", placeholder: "KEY=BOOL,...", description: "Feature gates of kubeadm" } as const satisfies FlagSpec;
+export const cni = { type: "string", withConfig: true, placeholder: "NAME", default: "that of the package, else flannel", choices: ["flannel", "bridge", "none"], description: "Pod network" } as const satisfies FlagSpec;
+
+/** kubeadm's flags of `init` under their own names, then ours. */
+export const initFlags = {
+  "apiserver-advertise-address": { type: "string", placeholder: "IP", default: "address of the default route, else the only global one", description: "Address under which this node's API server is reached" },
+  "apiserver-bind-port": { type: "int", placeholder: "PORT", default: "6443", description: "Port of the API server" },
+  "apiserver-cert-extra-sans": { type: "strings", placeholder: "NAMES", description: "More DNS names and addresses for the API server's certificate" },
+  "cert-dir": { type: "string", placeholder: "DIR", default: "/etc/kubernetes/pki", completes: "directory", description: "Where certificates are kept" },
+  "certificate-key": { type: "string", placeholder: "KEY", description: "Key that encrypts the certificates for further control plane nodes (with --upload-certs)" },
+  config,
+  "control-plane-endpoint": { type: "string", placeholder: "HOST[:PORT]", description: "Stable name or address of the whole control plane" },
+  "cri-socket": criSocket,
+  "dry-run": dryRun,
+  "feature-gates": featureGates,
+  "ignore-preflight-errors": ignorePreflightErrors,
+  "image-repository": imageRepository,
+  "kubernetes-version": kubernetesVersion,
+  "node-name": { type: "string", withConfig: true, placeholder: "NAME", default: "the host name", description: "Name of this node" },
+  patches: { type: "string", placeholder: "DIR", completes: "directory", description: "Folder of patches for static pods and other generated content, as kubeadm reads it" },
+  "pod-network-cidr": { type: "string", placeholder: "CIDR", description: "Address range of pods" },
+  "service-cidr": { type: "string", placeholder: "CIDR", default: "10.96.0.0/12", description: "Address range of Services" },
+  "service-dns-domain": { type: "string", placeholder: "DOMAIN", default: "cluster.local", description: "DNS domain of Services" },
+  "skip-certificate-key-print": { type: "bool", withConfig: true, description: "Withhold the certificate key in the join command" },
+  "skip-phases": skipPhases,
+  "skip-token-print": { type: "bool", withConfig: true, description: "Withhold the token in the join command" },
+  token: { type: "string", placeholder: "TOKEN", default: "generated", description: "Bootstrap token, as [a-z0-9]{6}.[a-z0-9]{16}" },
+  "token-ttl": { type: "duration", placeholder: "DURATION", default: "24h0m0s", description: "Time until the token expires; 0 = never" },
+  "upload-certs": { type: "bool", withConfig: true, description: "Store the control plane's certificates, encrypted, in the cluster" },
+  cni,
+  out: { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", description: "With --dry-run: write the files, API requests and the plan to this folder" },
+  package: packageFile,
+  output,
+} as const satisfies FlagTable;
+
+export const packFlags = {
+  "kubernetes-version": { type: "string", placeholder: "VERSION", default: "newest with lists in this executable", description: "Kubernetes version to collect" },
+  arch: { type: "string", placeholder: "ARCH", default: "that of this executable", choices: ["amd64", "arm64"], description: "Processor of the machines to install" },
+  out: { type: "string", short: "o", placeholder: "FILE", completes: "file", default: "kubestick-VERSION-linux-ARCH", description: "File to write" },
+  executable: { type: "string", placeholder: "FILE", completes: "file", default: "the running executable", description: "Kubestick executable to extend; needed for another --arch" },
+  cni: { type: "string", placeholder: "NAME", default: "flannel", choices: ["flannel", "bridge", "none"], description: "Pod network the package is made for" },
+  image: { type: "array", placeholder: "REF", description: "One more image, repeatable" },
+  images: { type: "string", placeholder: "DIR", completes: "directory", description: "Folder with OCI layouts or image archives (docker save, OCI) to take images from before any registry is asked" },
+  "registry-mirror": { type: "array", placeholder: "HOST=URL", description: "Ask URL instead of the registry HOST, repeatable" },
+  "download-mirror": { type: "array", placeholder: "HOST=URL|DIR", description: "Take downloads of HOST from URL, or from a folder laid out as HOST/PATH, repeatable" },
+  lock: { type: "string", placeholder: "FILE", completes: "file", description: "Digest of everything: written when the file is missing, enforced when it exists" },
+  cache: { type: "string", placeholder: "DIR", default: "$XDG_CACHE_HOME/kubestick, ~/.cache/kubestick", completes: "directory", description: "Where fetched content is kept, so that a second run fetches only what is new" },
+  output: longOutput,
+} as const satisfies FlagTable;
+
+export const resetFlags = {
+  "dry-run": dryRun,
+  force: { type: "bool", short: "f", description: "Do not ask; the same as --yes" },
+  yes: { type: "bool", short: "y", description: "Do not ask for the name of this node" },
+  output,
+} as const satisfies FlagTable;

@@ -1,0 +1,51 @@
+/** The run of `init`: configuration file, package and facts to a resolved configuration, and that to the flow. */
+import { resolveInitConfig } from "../config/resolve.ts";
+import type { RunOutcome } from "../engine/outcome.ts";
+import { runFlow } from "../engine/run.ts";
+import type { RunEvent } from "../engine/types.ts";
+import { isKubestickError } from "../errors.ts";
+import { initFlow } from "../flows/init.ts";
+import { openPackage } from "../package/reader.ts";
+import type { PackageReader } from "../package/types.ts";
+import { readConfigFile } from "./config-file.ts";
+import { runningExecutable } from "./executable.ts";
+import type { InitRequest } from "./init-options.ts";
+import { machinePorts, type MachinePorts } from "./machine.ts";
+
+export async function* initEvents(request: InitRequest, signal: AbortSignal, ports: MachinePorts = machinePorts("kubestick init")): AsyncGenerator<RunEvent, RunOutcome> {
+  const file = request.configPath === undefined ? undefined : await readConfigFile(request.configPath);
+  const pkg = await carriedPackage(request.packagePath);
+  try {
+    const { config, warnings } = resolveInitConfig({
+      options: request.options,
+      ...(file === undefined ? {} : { file }),
+      facts: await ports.host.facts(),
+      ...(pkg === undefined ? {} : { packageVersion: pkg.index.kubernetesVersion, packageCni: pkg.index.cni }),
+    });
+    for (const message of warnings) yield { type: "finding", phase: "config", finding: { check: "Configuration", severity: "warning", message } };
+    return yield* runFlow(initFlow, {
+      ...ports,
+      pkg,
+      config,
+      dryRun: request.dryRun === true,
+      skipPhases: config.init.skipPhases,
+      ignorePreflightErrors: config.init.nodeRegistration.ignorePreflightErrors,
+      signal,
+      ...(request.out === undefined ? {} : { outputDirectory: request.out }),
+    });
+  } finally {
+    await pkg?.close();
+  }
+}
+
+/** A file without a package is not an error yet: preflight reports it together with everything else it finds. A damaged one is. */
+async function carriedPackage(named: string | undefined): Promise<PackageReader | undefined> {
+  const path = named ?? runningExecutable();
+  if (path === undefined) return undefined;
+  try {
+    return await openPackage(path);
+  } catch (error) {
+    if (named === undefined && isKubestickError(error) && error.code === "PACKAGE_ABSENT") return undefined;
+    throw error;
+  }
+}

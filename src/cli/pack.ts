@@ -1,0 +1,89 @@
+/** `kubestick pack`. */
+import { resolve } from "node:path";
+import { KubestickError } from "../errors.ts";
+import { loadLists, type Cni } from "../package/lists.ts";
+import { pack, type PackEvent, type PackOptions, type PackResult } from "../package/pack.ts";
+import { embeddedAssets, programArch, runningExecutable } from "./executable.ts";
+import type { packFlags } from "./flag-tables.ts";
+import type { FlagValues } from "./flags.ts";
+import type { Io, OutputFormat } from "./io.ts";
+import { renderRun } from "./render.ts";
+import { formatBytes } from "./text-format.ts";
+import { workEvents, type WorkReport } from "./work-events.ts";
+
+export type PackFlags = FlagValues<typeof packFlags>;
+
+const phases = [
+  { id: "resolve", title: "Resolve names to digests" },
+  { id: "fetch", title: "Fetch images and programs" },
+  { id: "write", title: "Write the file" },
+  { id: "verify", title: "Read the file back and verify it" },
+] as const;
+
+export async function packCommand(flags: PackFlags, io: Io): Promise<void> {
+  const options = packOptionsFromFlags(flags, io.signal);
+  let packed: PackResult | undefined;
+  const events = workEvents("pack", phases, async (report) => {
+    const result = await pack(options, (event) => tell(report, event));
+    packed = result;
+    // The form of sha256sum: saved beside the file, it can be checked after copying.
+    return { name: "package", value: result, text: `${result.digest.replace("sha256:", "")}  ${result.path}\n` };
+  }, io.clock);
+  const format = (flags.output ?? "text") as OutputFormat;
+  await renderRun(events, io, { title: "kubestick pack", format, continueWith: "Run the same command again; what was fetched is kept." });
+  if (packed !== undefined && format !== "jsonl") io.stderr.write(packedText(packed));
+}
+
+export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal): PackOptions {
+  const executable = flags.executable ?? runningExecutable();
+  if (executable === undefined) {
+    throw flagError("This program runs from its source tree, so there is no executable of its own to extend.", "Build one with \"npm run build\" and name it with --executable FILE.");
+  }
+  // `-o` is the file here, as in curl and gcc; everywhere else it is the form of the output.
+  if (flags.out === "json" || flags.out === "jsonl" || flags.out === "text") {
+    throw flagError(`-o names the file to write in this command, and ${flags.out} looks like a form of output.`, `For that form: --output ${flags.out}. For a file of this name: -o ./${flags.out}`);
+  }
+  const assets = embeddedAssets();
+  const arch = flags.arch ?? programArch;
+  const cni = flags.cni as Cni | undefined;
+  const output = flags.out ?? `kubestick-${loadLists(assets, { kubernetesVersion: flags["kubernetes-version"], arch, cni: cni ?? "flannel" }).kubernetesVersion}-linux-${arch}`;
+  return {
+    executable,
+    output: resolve(output),
+    kubernetesVersion: flags["kubernetes-version"],
+    arch: flags.arch,
+    cni,
+    extraImages: flags.image,
+    registryMirrors: flags["registry-mirror"],
+    downloadMirrors: flags["download-mirror"],
+    imagesDirectory: flags.images,
+    lockFile: flags.lock,
+    cache: flags.cache,
+    assets,
+    signal,
+  };
+}
+
+function tell(report: WorkReport, event: PackEvent): void {
+  switch (event.type) {
+    case "step":
+      return report.phase(event.step, event.title);
+    case "resolved":
+      return report.done(event.name, `resolved ${event.digest} (${event.source})`);
+    case "progress":
+      return report.progress({ id: event.step, done: event.done, total: event.total, label: event.label });
+    case "retry":
+      return report.finding({ check: "Retry", severity: "warning", message: `${event.url}: ${event.reason}; trying again in ${(event.waitMs / 1000).toFixed(1)} s` });
+  }
+}
+
+function packedText(result: PackResult): string {
+  const name = result.path.slice(result.path.lastIndexOf("/") + 1);
+  return `Kubernetes ${result.kubernetesVersion} for linux/${result.arch}: ${result.images.length} images, ${result.binaries.length} programs, ${formatBytes(result.size)}, ${formatBytes(result.fetched)} of it fetched now`
+    + `${result.lock === "none" ? "" : `; lock file ${result.lock}`}\n`
+    + `next: Copy ${result.path} to the machine without network and run there, as root: ./${name} init\n`;
+}
+
+function flagError(happened: string, next: string): KubestickError {
+  return new KubestickError({ code: "CLI_FLAG_VALUE", attempted: "reading the arguments of \"kubestick pack\"", happened, next });
+}

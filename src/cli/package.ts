@@ -1,0 +1,74 @@
+/** `kubestick package show` and `kubestick package verify`. */
+import { KubestickError } from "../errors.ts";
+import { summarize, type PackageSummary } from "../package/inspect.ts";
+import { openPackage } from "../package/reader.ts";
+import type { PackageReader } from "../package/types.ts";
+import { runningExecutable } from "./executable.ts";
+import type { Io, OutputFormat } from "./io.ts";
+import { printResult } from "./print-result.ts";
+import { renderRun } from "./render.ts";
+import { formatBytes } from "./text-format.ts";
+import { workEvents } from "./work-events.ts";
+
+/** The file a person named, else the running executable. */
+export async function openNamedPackage(file: string | undefined, attempted: string): Promise<PackageReader> {
+  const path = file ?? runningExecutable();
+  if (path === undefined) {
+    throw new KubestickError({
+      code: "PACKAGE_ABSENT",
+      attempted,
+      happened: "This program runs from its source tree and carries no package.",
+      next: "Name a kubestick file that \"kubestick pack\" has written.",
+    });
+  }
+  return openPackage(path);
+}
+
+export async function showCommand(flags: { readonly output?: string }, positionals: readonly string[], io: Io): Promise<void> {
+  const reader = await openNamedPackage(positionals[0], "listing the content of a package");
+  await reader.close();
+  const summary = summarize(reader.index);
+  printResult(io, flags.output, summaryText(reader.path, summary), { path: reader.path, ...summary });
+}
+
+function summaryText(path: string, summary: PackageSummary): string {
+  const binaries = summary.binaries.map(({ name, version, size, path: target }) => [name, version, formatBytes(size), target]);
+  const images = summary.images.map(({ reference, stored, digest }) => [reference, formatBytes(stored), digest]);
+  return [
+    `Kubernetes ${summary.kubernetesVersion} for linux/${summary.arch}, CNI ${summary.cni}`,
+    `${path}: ${formatBytes(summary.storedBytes)} of content, about ${formatBytes(summary.installedBytes)} when installed`,
+    "",
+    "Programs",
+    ...aligned(binaries, 2),
+    "",
+    "Images",
+    ...aligned(images, 1),
+    "",
+  ].join("\n");
+}
+
+/** `right`: the column of numbers, which ends in line. */
+function aligned(rows: readonly (readonly string[])[], right: number): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? "").length)));
+  return rows.map((row) => `  ${row.map((cell, i) => (i === right ? cell.padStart(widths[i] as number) : cell.padEnd(widths[i] as number))).join("  ")}`.trimEnd());
+}
+
+export async function verifyCommand(flags: { readonly output?: string }, positionals: readonly string[], io: Io): Promise<void> {
+  const reader = await openNamedPackage(positionals[0], "verifying a package");
+  const phases = [{ id: "verify", title: "Compare every byte with its digest" }];
+  const events = workEvents("verify", phases, async (report) => {
+    report.phase("verify");
+    let bytes = 0;
+    await reader.verify(({ done, total, label }) => {
+      bytes = total;
+      report.progress({ id: "package", done, total, label });
+    }, io.signal);
+    const entries = reader.index.entries.length;
+    return { name: "package", value: { path: reader.path, entries, bytes }, text: `${reader.path}: ${entries} entries, ${formatBytes(bytes)}, every byte as packed\n` };
+  }, io.clock);
+  try {
+    await renderRun(events, io, { title: "kubestick package verify", format: (flags.output ?? "text") as OutputFormat, continueWith: "Run the same command again; it changes nothing." });
+  } finally {
+    await reader.close();
+  }
+}

@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { bundleProgram, embeddedFiles } from "../../scripts/build/bundle.ts";
+import { ElfImage } from "../../scripts/build/elf-image.ts";
+import { stripElf } from "../../scripts/build/elf-strip.ts";
+import { nativeArch, nativeNode, nodeRuntime } from "../../scripts/build/node-runtime.ts";
+import { singleExecutable } from "../../scripts/build/single-executable.ts";
+import { withoutLibatomic } from "../../scripts/build/without-libatomic.ts";
+import { readElf } from "../../src/package/elf.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const arch = nativeArch();
+
+describe("npm run build", () => {
+  let out: string;
+  let executable: string;
+
+  function build(): { readonly code: number | null; readonly stdout: string; readonly stderr: string } {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, "scripts/build.ts"), "--arch", arch, "--out", out], { encoding: "utf8" });
+    return { code: status, stdout, stderr };
+  }
+
+  function run(...argv: readonly string[]): { readonly code: number | null; readonly stdout: string; readonly stderr: string } {
+    const { status, stdout, stderr } = spawnSync(executable, argv, { encoding: "utf8", cwd: "/", env: { PATH: "/usr/bin:/bin", NODE_OPTIONS: "--no-such-option" } });
+    return { code: status, stdout, stderr };
+  }
+
+  before(() => {
+    out = mkdtempSync(join(tmpdir(), "kubestick-build-"));
+    executable = join(out, `kubestick-linux-${arch}`);
+    const built = build();
+    assert.equal(built.code, 0, built.stderr);
+  });
+  after(() => rmSync(out, { recursive: true }));
+
+  test("the executable runs away from the source tree, whatever NODE_OPTIONS says", () => {
+    const version = run("version", "-o", "json");
+    assert.deepEqual({ code: version.code, stderr: version.stderr }, { code: 0, stderr: "" });
+    assert.equal((JSON.parse(version.stdout) as { kubestickVersion: string }).kubestickVersion, (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version);
+    assert.match(run("--help").stdout, /^ {2}init {2}/m);
+    const bad = run("init", "--dryrun");
+    assert.equal(bad.code, 1);
+    assert.match(bad.stderr, /^error: CLI_UNKNOWN_FLAG [^]*Did you mean --dry-run\?/);
+  });
+
+  test("the executable carries its texts and its lazily loaded rooms", () => {
+    assert.match(run("config", "images", "list").stdout, /^registry\.k8s\.io\/pause:/m);
+    assert.match(run("version", "-o", "yaml").stdout, /^package: null$/m);
+    // Reads offline-images and bundle, loads every room of an installation.
+    const plan = run("init", "--dry-run", "--node-name", "cp1", "--apiserver-advertise-address", "192.0.2.10", "-o", "json");
+    const { actions } = JSON.parse(plan.stdout) as { actions: readonly { id: string }[] };
+    assert.ok(actions.some(({ id }) => id === "file/etc/kubernetes/manifests/etcd.yaml"), plan.stderr);
+    const pack = run("pack", "--kubernetes-version", "v1.1.1", "-o", join(out, "x"));
+    assert.match(pack.stderr, /^error: PACK_VERSION /m);
+  });
+
+  test("the executable ends where its headers say and needs neither libatomic nor symbols", async () => {
+    const file = await open(executable);
+    const size = (await file.stat()).size;
+    const facts = await readElf(async (offset, length) => {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
+      return buffer.subarray(0, bytesRead);
+    });
+    await file.close();
+    assert.deepEqual(facts, { arch, end: size });
+    const image = new ElfImage(readFileSync(executable));
+    assert.deepEqual(image.sections.filter(({ name }) => /^\.(?:symtab|debug)/.test(name)), []);
+    const loaded = spawnSync(executable, [], { encoding: "utf8", env: { LD_TRACE_LOADED_OBJECTS: "1" } }).stdout;
+    assert.match(loaded, /libc\.so\.6/);
+    assert.doesNotMatch(loaded, /libatomic/);
+  });
+
+  test("a second build of the same sources gives the same bytes", () => {
+    const hash = (): string => createHash("sha256").update(readFileSync(executable)).digest("hex");
+    const first = hash();
+    assert.equal(build().code, 0);
+    assert.equal(hash(), first);
+  });
+
+  test("nothing of this machine's paths is in the executable", () => {
+    assert.equal(readFileSync(executable).indexOf(`${root}/src`), -1);
+  });
+
+  test("V8 accepts the code cache", async () => {
+    const { code } = await bundleProgram(root);
+    const parts = { generator: nativeNode(root), runtime: await nodeRuntime(root, arch), code, assets: embeddedFiles(root), codeCache: true };
+    // Without --no-warnings Node tells when it throws the cache away.
+    const loud = singleExecutable({ ...parts, folder: join(out, "loud"), execArgv: [] });
+    assert.equal(spawnSync(loud, ["version"], { encoding: "utf8" }).stderr, "");
+  });
+
+  test("Node without libatomic runs what uses the replaced function: many functions, wasm, threads", async () => {
+    const node = join(out, "node");
+    writeFileSync(node, stripElf(withoutLibatomic(await nodeRuntime(root, arch))), { mode: 0o755 });
+    const script = `
+      const { Worker, isMainThread, workerData } = require("node:worker_threads");
+      const wasm = new Uint8Array([0,97,115,109,1,0,0,0,1,6,1,96,1,127,1,127,3,2,1,0,7,5,1,1,102,0,0,10,9,1,7,0,32,0,65,1,106,11]);
+      let sum = 0;
+      for (let round = 0; round < 10; round++) {
+        for (let i = 0; i < 2000; i++) sum += new Function("a", "return a + " + i)(1);
+        for (let i = 0; i < 20; i++) sum += new WebAssembly.Instance(new WebAssembly.Module(wasm)).exports.f(i);
+      }
+      if (isMainThread) for (let i = 0; i < 2; i++) new Worker(__filename);
+      console.log(sum);`;
+    const file = join(out, "busy.cjs");
+    writeFileSync(file, script);
+    const busy = spawnSync(node, [file], { encoding: "utf8" });
+    assert.deepEqual({ code: busy.status, stdout: busy.stdout, stderr: busy.stderr }, { code: 0, stdout: "20012100\n".repeat(3), stderr: "" });
+  });
+
+  test("withoutLibatomic leaves an executable alone that does not need the library", () => {
+    const shell = readFileSync("/bin/sh");
+    assert.equal(withoutLibatomic(shell), shell);
+  });
+
+  test("an unknown --arch is refused before anything is built", () => {
+    const { status, stderr } = spawnSync(process.execPath, [join(root, "scripts/build.ts"), "--arch", "riscv64", "--out", join(out, "none")], { encoding: "utf8" });
+    assert.equal(status, 1);
+    assert.match(stderr, /--arch must be amd64 or arm64/);
+    assert.equal(existsSync(join(out, "none", "kubestick-linux-riscv64")), false);
+  });
+});
