@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ailments, assertServiceAnswersByName, differences, endState, untilHealthy } from "../support/e2e-cluster.ts";
+import { WEB_IMAGE } from "../support/e2e-images.ts";
+import { init, initOk } from "../support/e2e-init.ts";
+import { scenario } from "../support/e2e-scenario.ts";
+import type { TestHost } from "../support/hosts/test-host.ts";
+
+scenario("init on a bare airgapped host", ({ boot }) => {
+  let host: TestHost;
+
+  test("init makes a cluster out of one copied file", async (t) => {
+    host = await boot({ name: "cp1" });
+    const done = await host.run(["./kubestick", "init"]);
+    assert.equal(done.code, 0, done.stderr);
+    t.diagnostic(`init took ${done.ms} ms`);
+    // The join command is the result; everything else belongs to standard error.
+    assert.match(done.stdout, /^kubestick join 10\.77\.0\.\d+:6443 .*--token [a-z0-9]{6}\.[a-z0-9]{16}[\s\S]*--discovery-token-ca-cert-hash sha256:[0-9a-f]{64}\s*$/m);
+    assert.match(done.stderr, /\[preflight\]/);
+    assert.ok(!done.stderr.includes("\x1b"), "escape sequences in a log");
+    const late = await untilHealthy(host, 60_000);
+    t.diagnostic(`healthy ${late} ms after init ended`);
+  });
+
+  test("a pod with a Service answers by its DNS name", async () => {
+    await assertServiceAnswersByName(host);
+  });
+
+  test("every image is in the runtime by tag and by digest, and pinned", async () => {
+    const { images } = JSON.parse(await host.check(["crictl", "images", "-o", "json"])) as { images: { repoTags: string[]; repoDigests: string[]; pinned: boolean }[] };
+    const named = images.filter((image) => image.repoTags.length > 0);
+    assert.ok(named.some((image) => image.repoTags.includes(WEB_IMAGE)));
+    assert.ok(named.length >= 10, JSON.stringify(images, null, 2));
+    for (const image of named) {
+      assert.equal(image.pinned, true, `${image.repoTags.join(", ")} may be removed when the disk is full`);
+      assert.ok(image.repoDigests.length > 0, `${image.repoTags.join(", ")} has no digest to be found by`);
+    }
+    for (const reference of named.flatMap((image) => [...image.repoTags, ...image.repoDigests])) {
+      await host.check(["crictl", "inspecti", "-q", reference]);
+    }
+  });
+
+  test("init again changes nothing and is quick", async (t) => {
+    const before = await endState(host);
+    const again = await initOk(host);
+    t.diagnostic(`the second init took ${again.ms} ms`);
+    assert.equal(again.document.changed, 0, JSON.stringify(again.document.actions.filter((action) => action.status !== "unchanged"), null, 2));
+    assert.ok(again.document.unchanged > 50, `${again.document.unchanged} actions`);
+    assert.deepEqual(again.document.actions.filter((action) => action.status !== "unchanged"), []);
+    assert.ok(again.ms < 10_000, `${again.ms} ms`);
+    assert.deepEqual(differences(before, await endState(host)), []);
+    assert.deepEqual(await ailments(host), []);
+  });
+
+  test("a damaged file is put back by init and nothing else is touched", async () => {
+    await host.check(["sh", "-c", "rm /opt/cni/bin/loopback; echo '# edited' >>/etc/crictl.yaml"]);
+    const before = (await init(host, ["--dry-run"])).document.actions.filter((action) => action.status === "planned").map((action) => action.id);
+    const healed = await initOk(host);
+    const changed = healed.document.actions.filter((action) => action.status === "applied").map((action) => action.id);
+    assert.deepEqual(changed.sort(), before.sort());
+    assert.ok(changed.some((id) => id.includes("/opt/cni/bin/loopback")), changed.join("\n"));
+    assert.ok(changed.some((id) => id.includes("/etc/crictl.yaml")), changed.join("\n"));
+    assert.equal(changed.length, 2, changed.join("\n"));
+    assert.deepEqual(await ailments(host), []);
+  });
+});

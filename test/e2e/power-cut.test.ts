@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { assertServiceAnswersByName, differences, endState, untilHealthy } from "../support/e2e-cluster.ts";
+import { followEvents } from "../support/e2e-events.ts";
+import type { RunEvent } from "../support/e2e-events.ts";
+import { initOk } from "../support/e2e-init.ts";
+import { scenario } from "../support/e2e-scenario.ts";
+
+/**
+ * A power cut here is one: whatever was written and not flushed is lost (the test host's disk is shut down without its journal), and network,
+ * control groups and processes are gone.
+ */
+scenario("power cuts", ({ boot, remove }) => {
+  let reference: readonly string[];
+
+  before(async () => {
+    const host = await boot({ name: "cp1" });
+    await initOk(host);
+    await untilHealthy(host, 60_000);
+    reference = await endState(host);
+    remove(host);
+  });
+
+  test("the cluster comes back by itself when the power fails right after init", async (t) => {
+    const host = await boot({ name: "cp1" });
+    await initOk(host);
+    host.kill();
+    await host.boot();
+    t.diagnostic(`healthy ${await untilHealthy(host, 180_000)} ms after boot`);
+    assert.deepEqual(differences(reference, await endState(host)), []);
+    await assertServiceAnswersByName(host);
+    remove(host);
+  });
+
+  test("the cluster comes back by itself after it has run for a while, twice", async (t) => {
+    const host = await boot({ name: "cp1" });
+    await initOk(host);
+    await untilHealthy(host, 60_000);
+    await sleep(20_000);
+    for (const time of ["first", "second"]) {
+      host.kill();
+      await host.boot();
+      t.diagnostic(`${time} time: healthy ${await untilHealthy(host, 180_000)} ms after boot`);
+    }
+    const again = await initOk(host);
+    assert.equal(again.document.changed, 0, JSON.stringify(again.document.actions.filter((action) => action.status !== "unchanged"), null, 2));
+    await assertServiceAnswersByName(host);
+    remove(host);
+  });
+
+  const moments: Readonly<Record<string, (event: RunEvent) => boolean>> = {
+    "while images are loaded": (event) => event.type === "progress" && event.phase === "images" && (event.done ?? 0) > 0.5 * (event.total ?? Infinity),
+    "after the certificates": (event) => event.type === "phase-finished" && event.phase === "certs",
+    "while the control plane starts": (event) => event.type === "phase-started" && event.phase === "wait-control-plane",
+    "while the addons are installed": (event) => event.type === "phase-started" && event.phase === "addon",
+  };
+  for (const [moment, isMoment] of Object.entries(moments)) {
+    test(`power cut ${moment}, boot, init again`, async () => {
+      const host = await boot({ name: "cp1" });
+      let cut = false;
+      const run = followEvents(host, [], (event) => {
+        if (cut || !isMoment(event)) return;
+        cut = true;
+        host.kill();
+      });
+      await run.result;
+      assert.ok(cut, "the moment never came");
+      await host.boot();
+      await initOk(host);
+      await untilHealthy(host, 120_000);
+      assert.deepEqual(differences(reference, await endState(host)), []);
+      remove(host);
+    });
+  }
+});

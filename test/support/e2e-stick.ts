@@ -1,0 +1,150 @@
+/**
+ * The packed executable the end-to-end tests install from: local binaries become images and release downloads, and the real `pack` collects them.
+ *
+ * Everything made is kept in the cache folder under the hash of what it was made from, so a test run packs once, and again only when
+ * the program, the lists or the binaries change. Start at `stickPath`.
+ */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { createReadStream, existsSync, globSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdir, readFile, rename } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { loadLists } from "../../src/package/lists.ts";
+import type { Cni } from "../../src/package/lists.ts";
+import { writeDownloads } from "./e2e-downloads.ts";
+import { WEB_IMAGE, imageRecipes } from "./e2e-images.ts";
+import { serveImageLayout } from "./e2e-registry.ts";
+import { writeImageLayout } from "./image-builder.ts";
+import { cacheFolder } from "./hosts/base-image.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+/** Code that decides what the sources look like. */
+const MAKERS = ["image-builder.ts", "e2e-images.ts", "e2e-downloads.ts"].map((name) => join(import.meta.dirname, name));
+
+export interface StickOptions {
+  /** Default flannel. */
+  readonly cni?: Cni;
+  /** Default amd64; for arm64 the content is placeholders of the right shape. */
+  readonly arch?: "amd64" | "arm64";
+  /** The folder with `bin` and `rootfs-net`. */
+  readonly assets?: string;
+  readonly onProgress?: (line: string) => void;
+}
+
+/** The executable without a package, built when the sources are newer. */
+export async function executablePath(arch: "amd64" | "arm64" = "amd64", onProgress?: (line: string) => void): Promise<string> {
+  const path = join(ROOT, "dist", `kubestick-linux-${arch}`);
+  const sources = globSync(["src/**/*", "bundle/**/*", "offline-images/**/*.yaml", "scripts/build.ts", "scripts/build/**/*", "package-lock.json"], { cwd: ROOT });
+  const newest = Math.max(...sources.map((source) => statSync(join(ROOT, source)).mtimeMs));
+  if (!existsSync(path) || statSync(path).mtimeMs < newest) {
+    onProgress?.(`building dist/kubestick-linux-${arch}`);
+    await finish([process.execPath, join(ROOT, "scripts/build.ts"), "--arch", arch]);
+  }
+  return path;
+}
+
+/** Path of a packed executable, made when it is not in the cache yet. */
+export async function stickPath(options: StickOptions = {}): Promise<string> {
+  const { cni = "flannel", arch = "amd64", onProgress } = options;
+  const packer = await executablePath("amd64", onProgress);
+  const carrier = await executablePath(arch, onProgress);
+  const sources = await sourcesFor(options);
+  const key = hashOf([await hashFile(packer), await hashFile(carrier), sources.key, cni, arch]);
+  const folder = join(cacheFolder(), "sticks");
+  const stick = join(folder, `kubestick-${arch}-${cni}-${key}`);
+  if (existsSync(stick)) return stick;
+
+  onProgress?.(`packing for ${arch} with ${cni}`);
+  await mkdir(folder, { recursive: true });
+  const registry = await serveImageLayout(join(sources.folder, "images"));
+  const making = `${stick}.making-${process.pid}`;
+  try {
+    const argv = [packer, "pack", "-o", making, "--cni", cni, "--arch", arch, "--executable", carrier, "--image", WEB_IMAGE];
+    for (const host of sources.registries) argv.push("--registry-mirror", `${host}=${registry.url}`);
+    for (const host of sources.downloadHosts) argv.push("--download-mirror", `${host}=${join(sources.folder, "downloads")}`);
+    // Its cache of downloads goes where ours is, and goes with the sources it was filled from.
+    await finish(argv, { ...process.env, XDG_CACHE_HOME: join(sources.folder, "pack-cache") });
+    await rename(making, stick);
+  } finally {
+    rmSync(making, { force: true });
+    await registry.close();
+  }
+  dropOthers(folder, (name) => name.startsWith(`kubestick-${arch}-${cni}-`) && join(folder, name) !== stick);
+  return stick;
+}
+
+interface Sources {
+  readonly folder: string;
+  readonly key: string;
+  readonly registries: readonly string[];
+  readonly downloadHosts: readonly string[];
+}
+
+/** Images and downloads for both architectures, everything any package of these tests may ask for. */
+async function sourcesFor({ assets = assetsFolder(), onProgress }: StickOptions): Promise<Sources> {
+  const texts = { text: (path: string): string => readFileSync(join(ROOT, path), "utf8") };
+  const lists = (["amd64", "arm64"] as const).map((arch) => loadLists(texts, { arch, cni: "flannel" }));
+  const references = [...new Set(lists.flatMap((list) => list.images.map(({ reference }) => `${reference.registry}/${reference.repository}:${reference.tag}`))), WEB_IMAGE];
+  const urls = lists.flatMap((list) => list.sources.map(({ url }) => url));
+  const makers = await Promise.all(MAKERS.map((path) => readFile(path, "utf8")));
+  const key = hashOf([...references, ...urls, ...makers, ...(await hashFolder(assets))]);
+  const parent = join(cacheFolder(), "sources");
+  const folder = join(parent, key);
+  if (!existsSync(folder)) {
+    onProgress?.(`building images and downloads from ${assets}`);
+    const making = join(parent, `.making-${process.pid}`);
+    try {
+      await mkdir(making, { recursive: true });
+      await writeImageLayout(join(making, "images"), await imageRecipes(assets, references));
+      await writeDownloads(join(making, "downloads"), assets, urls);
+      await rename(making, folder);
+    } finally {
+      rmSync(making, { recursive: true, force: true });
+    }
+    dropOthers(parent, (name) => name !== key);
+  }
+  return {
+    folder,
+    key,
+    registries: [...new Set(references.map((reference) => reference.split("/")[0] ?? ""))],
+    downloadHosts: [...new Set(urls.map((url) => new URL(url).host))],
+  };
+}
+
+/** Folder of the binaries: `bin/<name>`, `bin/cni/<plugin>`, and `rootfs-net` with the userland of the images that set up networks. */
+export function assetsFolder(): string {
+  return process.env["KUBESTICK_E2E_ASSETS"] ?? "/var/cache/kubestick-e2e";
+}
+
+async function finish(argv: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<void> {
+  const [program = "", ...rest] = argv;
+  const child = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"], env });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => { said += text; });
+  const [code] = (await once(child, "close")) as [number | null];
+  if (code !== 0) throw new Error(`${argv.join(" ")} ended with ${code}\n${said.slice(-6000)}`);
+}
+
+async function hashFolder(assets: string): Promise<string[]> {
+  const files = ["bin", "rootfs-net"].flatMap((name) =>
+    readdirSync(join(assets, name), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)));
+  const lines = [];
+  for (const file of files.sort()) lines.push(`${file.slice(assets.length)} ${statSync(file).mode} ${await hashFile(file)}`);
+  return lines;
+}
+
+async function hashFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
+  return hash.digest("hex");
+}
+
+function hashOf(parts: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+}
+
+/** Older makings are hundreds of megabytes each, and nobody will ask for them again. */
+function dropOthers(folder: string, old: (name: string) => boolean): void {
+  for (const name of readdirSync(folder)) if (old(name)) rmSync(join(folder, name), { recursive: true, force: true });
+}
