@@ -39,6 +39,8 @@ async function carriedPackage(): Promise<NonNullable<VersionDocument["package"]>
   if (executable === undefined) return { why: "none (running from the source tree)" };
   const absent = { why: "none (\"kubestick pack\" makes a file with one)" };
   if (await endsWithProgram(executable)) return absent;
+  const glance = (await import("../package/peek.ts")).peekPackage(executable);
+  if (glance !== undefined) return glance;
   const { openPackage } = await import("../package/reader.ts");
   try {
     const reader = await openPackage(executable);

@@ -18,7 +18,6 @@
  *
  * All numbers are little-endian; offsets and lengths are 64 bits.
  */
-import { createHash } from "node:crypto";
 import type { Digest } from "./types.ts";
 
 export const FORMAT_VERSION = 1;
@@ -145,7 +144,20 @@ export function decodeFooter(bytes: Uint8Array): Decoded<PackageFooter> {
   };
 }
 
+/**
+ * Where the index lies, taken from a footer without checking it: for `peek.ts`, which must not load cryptography. undefined when it is no
+ * footer of this version.
+ */
+export function indexPlace(footer: Uint8Array): { readonly offset: number; readonly length: number } | undefined {
+  const tail = Buffer.from(footer.buffer, footer.byteOffset, footer.byteLength);
+  if (tail.length !== FOOTER_SIZE || tail.toString("latin1", 120) !== FOOTER_MAGIC || tail.readUInt32LE(112) !== FOOTER_SIZE || tail.readUInt32LE(116) !== FORMAT_VERSION) return undefined;
+  const place = { offset: Number(tail.readBigUInt64LE(8)), length: Number(tail.readBigUInt64LE(16)) };
+  return place.length <= MAX_INDEX_SIZE ? place : undefined;
+}
+
 function checksum(record: Uint8Array, at: number): Uint8Array {
+  // Loaded when first needed: it costs a third of the time in which `version` has to answer.
+  const { createHash } = process.getBuiltinModule("node:crypto");
   return createHash("sha256").update(record.subarray(0, at)).update(record.subarray(at + CHECKSUM_SIZE)).digest();
 }
 

@@ -1,0 +1,40 @@
+/**
+ * A glance at a package for `kubestick version`, which has to start as fast as Node itself: no cryptography, no streams, nothing verified.
+ * Whatever is not as expected is undefined here; `openPackage` then says exactly what is wrong.
+ */
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { Decoder } from "cbor-x/decode";
+import { FOOTER_SIZE, indexPlace } from "./format.ts";
+
+export interface Glance {
+  readonly kubernetesVersion: string;
+  readonly arch: string;
+  readonly cni: string;
+}
+
+export function peekPackage(path: string): Glance | undefined {
+  const file = openSync(path, "r");
+  try {
+    const { size } = fstatSync(file);
+    const read = (offset: number, length: number): Uint8Array => {
+      const bytes = new Uint8Array(length);
+      return bytes.subarray(0, readSync(file, bytes, 0, length, offset));
+    };
+    const place = size < FOOTER_SIZE ? undefined : indexPlace(read(size - FOOTER_SIZE, FOOTER_SIZE));
+    if (place === undefined || place.offset + place.length > size) return undefined;
+    return glanceOf(read(place.offset, place.length));
+  } finally {
+    closeSync(file);
+  }
+}
+
+function glanceOf(index: Uint8Array): Glance | undefined {
+  let value: unknown;
+  try {
+    value = new Decoder({ useRecords: false, mapsAsObjects: true, structuredClone: false }).decode(index);
+  } catch {
+    return undefined; // a damaged index; the caller asks the reader that explains it
+  }
+  const { kubernetesVersion, arch, cni } = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  return typeof kubernetesVersion === "string" && typeof arch === "string" && typeof cni === "string" ? { kubernetesVersion, arch, cni } : undefined;
+}
