@@ -152,6 +152,7 @@ describe("connectEtcd with a real etcd", { skip, timeout: 60_000 }, () => {
     start(first, [first], "new");
     const etcd = connect(first.client);
     await until("a healthy member", async () => (await etcd.health()).healthy);
+    const { version } = await etcd.status();
     const added = await etcd.addLearner(second.peer);
     const child = start(second, [first, second], "existing");
     await until("a voting second member", async () => (await codeOf(etcd.promote(added.id))) === "no error");
@@ -159,7 +160,8 @@ describe("connectEtcd with a real etcd", { skip, timeout: 60_000 }, () => {
     await until("a lost quorum", async () => !(await etcd.health()).healthy);
     const { healthy, reason } = await etcd.health();
     assert.equal(healthy, false);
-    assert.match(reason, /LEADER|QGET|RAFT/i);
+    // etcd 3.4 only says that it is not healthy.
+    if (!version.startsWith("3.4.")) assert.match(reason, /LEADER|QGET|RAFT/i);
     assert.deepEqual((await etcd.members()).map(({ name }) => name).sort(), ["alone", "lost"]);
   });
 
