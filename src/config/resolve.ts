@@ -8,7 +8,7 @@ import { parseDuration } from "./duration.ts";
 import { configError, loadDocuments, type LoadedDocument, type Problem } from "./load.ts";
 import type { ConfigFile, InitOptions } from "./options.ts";
 import type {
-  Arg, BootstrapToken, ClusterConfiguration, EncryptionAlgorithm, InitConfiguration, InstallConfiguration, ResolvedConfig, Taint, Timeouts,
+  Arg, BootstrapToken, ClusterConfiguration, EncryptionAlgorithm, FlagsOnly, InitConfiguration, InstallConfiguration, ResolvedConfig, Taint, Timeouts,
 } from "./types.ts";
 import { validateConfig } from "./validate.ts";
 import { defaultKubernetesVersion, parseVersion, supportedMinors, versionFacts } from "./versions.ts";
@@ -17,6 +17,7 @@ export interface ResolveInput {
   readonly options: InitOptions;
   readonly file?: ConfigFile;
   readonly facts: HostFacts;
+  readonly flags?: FlagsOnly;
   /** `v1.36.2` of the carried package, which decides the version when nobody names one. */
   readonly packageVersion?: string;
   /** The CNI the package was made for, likewise. */
@@ -66,7 +67,7 @@ export function resolveInitConfig(input: ResolveInput): Resolved {
   };
 
   const init = initConfiguration(options, initDoc, facts, problems);
-  const cluster = clusterConfiguration(options, clusterDoc, cni, input.packageVersion, init.localAPIEndpoint.bindPort);
+  const cluster = withoutSkippedAddons(init.skipPhases, clusterConfiguration(options, clusterDoc, cni, input.packageVersion, init.localAPIEndpoint.bindPort));
   const minor = parseVersion(cluster.kubernetesVersion)?.minor;
   const version = minor === undefined ? undefined : versionFacts(minor);
   if (version === undefined) {
@@ -81,7 +82,7 @@ export function resolveInitConfig(input: ResolveInput): Resolved {
   const kubeProxy = document("KubeProxyConfiguration")?.value;
   const resolved = {
     init, cluster, install, version: version ?? { minor: 0, etcdTag: "", corednsTag: "", pauseTag: "" },
-    ...(kubelet === undefined ? {} : { kubelet }), ...(kubeProxy === undefined ? {} : { kubeProxy }),
+    ...(kubelet === undefined ? {} : { kubelet }), ...(kubeProxy === undefined ? {} : { kubeProxy }), ...(input.flags === undefined ? {} : { flags: input.flags }),
   };
   const place = (path: string): { at: string } | Record<string, never> => {
     const [kind, ...rest] = path.split(".");
@@ -196,6 +197,16 @@ function clusterConfiguration(
     encryptionAlgorithm: algorithm as EncryptionAlgorithm,
     certificateValidityPeriod: text(value?.["certificateValidityPeriod"], "8760h0m0s"),
     caCertificateValidityPeriod: text(value?.["caCertificateValidityPeriod"], "87600h0m0s"),
+  };
+}
+
+/** An addon that is skipped now must not come with the first upgrade, so the stored configuration says so (kubeadm cmd/init.go). */
+function withoutSkippedAddons(skipPhases: readonly string[], cluster: ClusterConfiguration): ClusterConfiguration {
+  const skipped = (addon: string): boolean => skipPhases.some((path) => ["addon", `addon/${addon}`].includes(path.trim().toLowerCase()));
+  return {
+    ...cluster,
+    dns: skipped("coredns") ? { ...cluster.dns, disabled: true } : cluster.dns,
+    proxy: skipped("kube-proxy") ? { ...cluster.proxy, disabled: true } : cluster.proxy,
   };
 }
 

@@ -122,6 +122,13 @@ export interface ClusterConfiguration {
 
 export type EncryptionAlgorithm = "RSA-2048" | "RSA-3072" | "RSA-4096" | "ECDSA-P256" | "ECDSA-P384";
 
+/** What `init` can only be told by flags, next to a configuration file too. */
+export interface FlagsOnly {
+  readonly uploadCerts?: boolean;
+  readonly skipTokenPrint?: boolean;
+  readonly skipCertificateKeyPrint?: boolean;
+}
+
 /** kubestick.io/v1alpha1 InstallConfiguration: what kubeadm has no word for. */
 export interface InstallConfiguration {
   readonly cni: "flannel" | "bridge" | "none";
@@ -146,5 +153,6 @@ export interface ResolvedConfig {
   readonly kubelet?: Readonly<Record<string, unknown>>;
   readonly kubeProxy?: Readonly<Record<string, unknown>>;
   readonly install: InstallConfiguration;
+  readonly flags?: FlagsOnly;
   readonly version: VersionFacts;
 }

@@ -104,6 +104,8 @@ export interface ObjectAction extends ActionBase {
   readonly as: "admin" | "super-admin";
   /** Field paths (`data.token-secret`) whose values never enter an event or a diff. A Secret's `data` and `stringData` always are. */
   readonly secret?: true;
+  /** Its owner, whose uid only the API server knows: filled into the ownerReference of that name when the object is compared and written. */
+  readonly owner?: ObjectRef;
   /** Time for all tries of this call, ms. */
   readonly timeoutMs: number;
 }
@@ -196,6 +198,13 @@ export interface PhaseResult {
   readonly text: string;
 }
 
+export interface PhaseStep {
+  readonly id: string;
+  readonly title: string;
+  /** Steps of this phase whose things must be in place when this one runs without them. */
+  readonly needs?: readonly string[];
+}
+
 export interface Phase<Id extends string, In, Out> {
   readonly id: Id;
   /** One line, imperative: `Generate the certificates of the control plane`. */
@@ -203,7 +212,7 @@ export interface Phase<Id extends string, In, Out> {
   /** Names of the earlier phases whose outputs `plan` reads. */
   readonly needs: readonly (keyof In & string)[];
   /** Sub-phases in order, by kubeadm's names. */
-  readonly steps?: readonly { readonly id: string; readonly title: string }[];
+  readonly steps?: readonly PhaseStep[];
   plan(input: PlanInput<In>): Promise<Plan<Out>>;
 }
 
