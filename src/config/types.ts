@@ -71,6 +71,8 @@ export interface InitConfiguration {
   readonly skipPhases: readonly string[];
   readonly patchesDirectory?: string;
   readonly timeouts: Timeouts;
+  /** The file asks for a dry run; `--dry-run` or `--dry-run=false` on the command line wins. */
+  readonly dryRun?: true;
 }
 
 export interface ControlPlaneComponent {
@@ -144,6 +146,10 @@ export interface VersionFacts {
   readonly etcdTag: string;
   readonly corednsTag: string;
   readonly pauseTag: string;
+  /** The flags of a local etcd member whose names or values depend on the etcd of this minor. */
+  readonly etcdFlags: Readonly<Record<string, string>>;
+  /** The kubelet refuses cgroup v1 unless its configuration says `failCgroupV1: false`; older ones know the field and default to false. */
+  readonly kubeletRefusesCgroupV1: boolean;
 }
 
 export interface ResolvedConfig {
