@@ -129,6 +129,8 @@ export type Probe =
   | { readonly type: "http"; readonly url: string; readonly component: string; readonly ca?: string; readonly certificate?: string; readonly key?: string; readonly socket: string }
   /** `/livez` of the API server through the admin kubeconfig. */
   | { readonly type: "api"; readonly url: string; readonly socket: string }
+  /** GET `/version` of an etcd server says at least `minimum`. An older one fails at once: time does not make it newer. */
+  | { readonly type: "etcd-version"; readonly endpoint: string; readonly minimum: string; readonly ca?: string; readonly certificate?: string; readonly key?: string }
   | { readonly type: "node-ready"; readonly node: string; readonly socket: string }
   /** All pods of these namespaces on this node Ready, and at least one for each named workload. */
   | { readonly type: "workloads"; readonly workloads: readonly ObjectRef[]; readonly node: string; readonly socket: string };

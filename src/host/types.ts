@@ -108,6 +108,12 @@ export interface HostFacts {
   readonly proxyEnvironment: Readonly<Record<string, string>>;
   /** A container or namespace guest (systemd-detect-virt --container), where modules and some sysctls belong to somebody else. */
   readonly container: boolean;
+  /** How the running kernel was built: options that are `y` or `m`, without `CONFIG_`. Absent when no place tells. */
+  readonly kernelConfig?: { readonly source: string; readonly options: Readonly<Record<string, "y" | "m">> };
+  /** The host name is in /etc/hosts or some name service knows it. Absent when there was no way to ask, or no answer in time. */
+  readonly hostnameResolves?: boolean;
+  /** Forwarding settings that exist here and cannot be written: `net.ipv4.ip_forward`, `net.ipv6.conf.all.forwarding`. */
+  readonly readOnlySysctls: readonly string[];
 }
 
 /** Reads only. Everything resolves to undefined (not an error) when the thing does not exist. */
