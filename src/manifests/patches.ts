@@ -3,7 +3,6 @@
  *
  * A file is `target[suffix][+type].extension`. Files come in lexical order of their paths, the documents of a file in its own order.
  */
-import { parseAllDocuments } from "yaml";
 import { KubestickError } from "../errors.ts";
 import { applyJsonPatch, applyMergePatch, PatchProblem, type Json } from "./json-patch.ts";
 import { applyStrategicMerge, type PatchedKind } from "./strategic-merge.ts";
@@ -22,7 +21,8 @@ const kinds: Readonly<Record<PatchTarget, PatchedKind>> = {
 
 export interface PatchFile {
   readonly path: string;
-  readonly text: string;
+  /** Only asked when the name says that it is a patch. */
+  readonly documents: () => readonly Json[];
 }
 
 interface Patch {
@@ -44,11 +44,11 @@ export const noPatches: Patches = { patches: [], ignored: [] };
 export function readPatches(files: readonly PatchFile[]): Patches {
   const patches: Patch[] = [];
   const ignored: { path: string; reason: string }[] = [];
-  for (const { path, text } of files) {
+  for (const { path, documents } of files) {
     const name = nameParts(path);
     if ("reason" in name) ignored.push({ path, reason: name.reason });
-    // kubeadm says nothing about an empty file either: it is a patch switched off.
-    else if (text.trim() !== "") patches.push(...documentsOf(path, text).map((body) => ({ path, target: name.target, type: name.type, body })));
+    // kubeadm says nothing about a file without documents either: it is a patch switched off.
+    else patches.push(...documents().map((body) => ({ path, target: name.target, type: name.type, body })));
   }
   return { patches, ignored };
 }
@@ -64,15 +64,6 @@ function nameParts(path: string): { readonly target: PatchTarget; readonly type:
   if (type === undefined || types.length > 1) throw unusable(path, `${JSON.stringify(`+${types.join("+")}`)} is no patch type; it must be +strategic, +merge or +json`);
   if (suffix.includes(".")) throw unusable(path, `the suffix ${JSON.stringify(suffix)} holds a dot`);
   return { target, type };
-}
-
-function documentsOf(path: string, text: string): readonly Json[] {
-  return [...parseAllDocuments(text, { version: "1.1" })].flatMap((document) => {
-    const [problem] = document.errors;
-    if (problem !== undefined) throw unusable(path, `it is no valid YAML: ${problem.message.split("\n")[0]}`);
-    const body = document.toJS() as Json;
-    return body === null || body === undefined ? [] : [body];
-  });
 }
 
 /** `document` with every patch for `target` applied. */
@@ -100,7 +91,8 @@ function applyOne(kind: PatchedKind, document: Json, { type, body }: Patch): Jso
   }
 }
 
-function unusable(path: string, happened: string): KubestickError {
+/** The file of a patch is told with every reason, because a folder holds several. */
+export function unusable(path: string, happened: string): KubestickError {
   return new KubestickError({
     code: "PATCH_UNUSABLE",
     attempted: `applying the patch ${path}`,

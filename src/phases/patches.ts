@@ -1,9 +1,11 @@
 /** The folder of patches, read through the machine's port: phases that write something patchable read it when they are planned. */
+import { parseAllDocuments } from "yaml";
 import type { ResolvedConfig } from "../config/types.ts";
 import { KubestickError } from "../errors.ts";
 import type { Finding } from "../engine/types.ts";
 import type { HostReader } from "../host/types.ts";
-import { noPatches, readPatches, type PatchFile, type Patches } from "../manifests/patches.ts";
+import type { Json } from "../manifests/json-patch.ts";
+import { noPatches, readPatches, unusable, type PatchFile, type Patches } from "../manifests/patches.ts";
 
 export async function configuredPatches({ init }: ResolvedConfig, read: HostReader): Promise<Patches> {
   const directory = init.patchesDirectory;
@@ -41,7 +43,20 @@ async function filesBelow(directory: string, names: readonly string[], read: Hos
       continue;
     }
     const text = await read.readText(path);
-    if (text !== undefined) files.push({ path, text });
+    if (text !== undefined) files.push(patchFile(path, text));
   }
   return files;
+}
+
+/** JSON is YAML, so a json patch may be written either way. */
+export function patchFile(path: string, text: string): PatchFile {
+  return {
+    path,
+    documents: () => [...parseAllDocuments(text, { version: "1.1" })].flatMap((document) => {
+      const [problem] = document.errors;
+      if (problem !== undefined) throw unusable(path, `it is no valid YAML: ${problem.message.split("\n")[0]}`);
+      const body = document.toJS() as Json;
+      return body === null || body === undefined ? [] : [body];
+    }),
+  };
 }

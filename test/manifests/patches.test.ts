@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { applyJsonPatch, applyMergePatch, type Json } from "../../src/manifests/json-patch.ts";
-import { applyPatches, readPatches, type PatchTarget } from "../../src/manifests/patches.ts";
+import { applyPatches, readPatches, type PatchTarget, type Patches } from "../../src/manifests/patches.ts";
 import { applyStrategicMerge } from "../../src/manifests/strategic-merge.ts";
+import { patchFile } from "../../src/phases/patches.ts";
 
 const pod = {
   apiVersion: "v1", kind: "Pod", metadata: { name: "etcd", labels: { tier: "control-plane" } },
@@ -20,8 +21,12 @@ const pod = {
 
 type Spec = Record<string, Json> & { containers: Record<string, Json>[] };
 
+function read(files: Readonly<Record<string, string>>): Patches {
+  return readPatches(Object.entries(files).map(([path, text]) => patchFile(path, text)));
+}
+
 function patched(files: Readonly<Record<string, string>>, target: PatchTarget = "etcd"): typeof pod & { readonly spec: Spec } {
-  return applyPatches(readPatches(Object.entries(files).map(([path, text]) => ({ path, text }))), target, pod) as never;
+  return applyPatches(read(files), target, pod) as never;
 }
 
 function strategic(yaml: string): Spec {
@@ -41,7 +46,7 @@ test("readPatches takes type and order from file names, as kubeadm", () => {
 });
 
 test("readPatches tells of files that are no patches, and is silent about empty ones", () => {
-  const { patches, ignored } = readPatches([{ path: "etcd.txt", text: "x" }, { path: "ectd.yaml", text: "x: 1" }, { path: "etcd.yaml", text: "\n" }, { path: "README", text: "" }, { path: "etcd0.yaml", text: "# nothing\n---\n" }]);
+  const { patches, ignored } = read({ "etcd.txt": "x: [", "ectd.yaml": "x: 1", "etcd.yaml": "\n", "README": "", "etcd0.yaml": "# nothing\n---\n" });
   assert.deepEqual(patches, []);
   assert.deepEqual(ignored.map(({ path }) => path), ["etcd.txt", "ectd.yaml", "README"]);
 });
@@ -52,7 +57,7 @@ for (const [path, text, reason] of [
   ["etcd.yaml", "a: [", /YAML/],
 ] as const) {
   test(`readPatches refuses ${path} with ${JSON.stringify(text)}`, () => {
-    assert.throws(() => readPatches([{ path, text }]), (error: Error & { code: string }) => error.code === "PATCH_UNUSABLE" && reason.test(error.message));
+    assert.throws(() => read({ [path]: text }), (error: Error & { code: string }) => error.code === "PATCH_UNUSABLE" && reason.test(error.message));
   });
 }
 
