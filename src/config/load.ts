@@ -112,7 +112,7 @@ export function loadDocuments(name: string, text: string, kinds: readonly string
       documents.push({ apiVersion, kind, value, at: place });
       continue;
     }
-    warnings.push(`${at}: ${oldApiVersion} is deprecated; "kubestick config migrate --old-config ${name}" writes this file as ${kubeadmApiVersion}`);
+    if (!warnings.some((warning) => warning.includes(oldApiVersion))) warnings.push(`${at}: ${oldApiVersion} is deprecated; "kubestick config migrate --old-config ${name}" writes this file as ${kubeadmApiVersion}`);
     // A document with a wrong field is not converted: its problems are told and nothing is made of it.
     if (problems.length > 0) continue;
     const converted = convertOld(kind, value);
