@@ -6,7 +6,7 @@
  * Start here, then `dispatch.ts`. Handlers are imported when their command runs, so that `version` does not load what `init` needs.
  */
 import { command, type Command, type CommandGroup } from "./command.ts";
-import { config, featureGates, imageRepository, initFlags, kubernetesVersion, output, packageFile, packFlags, resetFlags } from "./flag-tables.ts";
+import { config, criSocket, featureGates, imageRepository, initFlags, kubernetesVersion, output, packageFile, packFlags, resetFlags } from "./flag-tables.ts";
 
 /** Words that only hold commands. */
 export const groups: readonly CommandGroup[] = [
@@ -107,8 +107,20 @@ export const commands: readonly Command[] = [
       { comment: "For the version in the package", line: "kubestick config images list" },
       { comment: "As they are called in an own registry", line: "kubestick config images list --image-repository registry.example/k8s" },
     ],
-    flags: { config, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, output },
+    flags: { config, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, output: { ...output, choices: [...output.choices, "yaml"], description: "Form: text, json, jsonl or yaml" } },
     run: async (flags, _, io) => (await import("./config-images.ts")).imagesListCommand(flags, io),
+  }),
+  command({
+    path: ["config", "images", "pull"],
+    summary: "Put the images a cluster needs into the container runtime",
+    description: "Loads the images from the package into a container runtime that is running already, and asks it afterwards for every one of them. No registry is asked: "
+      + "an image the package does not carry is named in the error; \"kubestick pack --image\" adds it. init does the same by itself.",
+    examples: [
+      { comment: "Before init, to have the longest step done", line: "kubestick config images pull" },
+      { comment: "For a configuration file, from another kubestick file", line: "kubestick config images pull --config cluster.yaml --package /media/stick/kubestick-offline" },
+    ],
+    flags: { config, "cri-socket": criSocket, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, output },
+    run: async (flags, _, io) => (await import("./config-images-pull.ts")).imagesPullCommand(flags, io),
   }),
   command({
     path: ["config", "print", "init-defaults"],
@@ -120,6 +132,47 @@ export const commands: readonly Command[] = [
     ],
     flags: { "component-configs": { type: "strings", placeholder: "KINDS", description: "Also print these: KubeletConfiguration, KubeProxyConfiguration" } },
     run: async (flags, _, io) => (await import("./config-print.ts")).printInitDefaultsCommand(flags, io),
+  }),
+  ...(["join", "reset", "upgrade"] as const).map((operation) => command({
+    path: ["config", "print", `${operation}-defaults`],
+    summary: `Print a configuration file for ${operation} to start from`,
+    description: `Prints the document ${operation} reads, with the default of every field.${operation === "join" ? " The endpoint and the token are placeholders: take those of the join command that init printed." : ""}`,
+    examples: [
+      { comment: "Look at the defaults", line: `kubestick config print ${operation}-defaults` },
+      { comment: "Start a configuration file", line: `kubestick config print ${operation}-defaults > ${operation}.yaml` },
+    ],
+    flags: {},
+    run: async (_flags, _, io) => (await import("./config-print.ts")).printDefaultsCommand(operation, io),
+  })),
+  command({
+    path: ["config", "validate"],
+    summary: "Check a configuration file",
+    description: "Reads every document in the file and reports everything that is wrong at once, each with line, column and the nearest valid name. Prints ok when nothing is. No machine is looked at.",
+    examples: [
+      { comment: "Before carrying the file to the machines", line: "kubestick config validate --config cluster.yaml" },
+      { comment: "Without the hint that v1beta3 is deprecated", line: "kubestick config validate --config old.yaml --allow-deprecated-api" },
+    ],
+    flags: {
+      config,
+      "allow-deprecated-api": { type: "bool", description: "Do not warn about kubeadm.k8s.io/v1beta3" },
+      "allow-experimental-api": { type: "bool", description: "Taken as kubeadm takes it; no version read here is experimental" },
+    },
+    run: async (flags, _, io) => (await import("./config-validate.ts")).validateCommand(flags, io),
+  }),
+  command({
+    path: ["config", "migrate"],
+    summary: "Write an old configuration file in the present version, with every default",
+    description: "Reads kubeadm.k8s.io/v1beta3 or v1beta4 and writes v1beta4 with all defaults. What the file leaves open (name, address, runtime, token) is filled in from this machine.",
+    examples: [
+      { comment: "Look at the result", line: "kubestick config migrate --old-config old.yaml" },
+      { comment: "Write it to a file", line: "kubestick config migrate --old-config old.yaml --new-config cluster.yaml" },
+    ],
+    flags: {
+      "old-config": { type: "string", placeholder: "FILE", completes: "file", description: "File to read; required" },
+      "new-config": { type: "string", placeholder: "FILE", completes: "file", default: "standard output", description: "File to write" },
+      "allow-experimental-api": { type: "bool", description: "Taken as kubeadm takes it; no version read here is experimental" },
+    },
+    run: async (flags, _, io) => (await import("./config-migrate.ts")).migrateCommand(flags, io),
   }),
   command({
     path: ["version"],

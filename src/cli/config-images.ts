@@ -2,6 +2,7 @@
 import { resolveInitConfig } from "../config/resolve.ts";
 import { isKubestickError } from "../errors.ts";
 import { requiredImages } from "../manifests/images.ts";
+import { toYaml } from "../manifests/yaml.ts";
 import { openPackage } from "../package/reader.ts";
 import { anyMachine } from "./any-machine.ts";
 import { readConfigFile } from "./config-file.ts";
@@ -10,7 +11,7 @@ import { parseFeatureGates } from "./init-options.ts";
 import type { Io } from "./io.ts";
 import { printResult } from "./print-result.ts";
 
-interface ImagesListFlags {
+export interface ImagesFlags {
   readonly config?: string;
   readonly "feature-gates"?: string;
   readonly "image-repository"?: string;
@@ -19,7 +20,7 @@ interface ImagesListFlags {
   readonly output?: string;
 }
 
-export async function imagesListCommand(flags: ImagesListFlags, io: Io): Promise<void> {
+export async function imagesListCommand(flags: ImagesFlags, io: Io): Promise<void> {
   const file = flags.config === undefined ? undefined : await readConfigFile(flags.config);
   const packageVersion = await versionOfPackage(flags.package);
   const { config } = resolveInitConfig({
@@ -33,7 +34,9 @@ export async function imagesListCommand(flags: ImagesListFlags, io: Io): Promise
     ...(packageVersion === undefined ? {} : { packageVersion }),
   });
   const images = requiredImages(config).map(({ reference }) => reference);
-  printResult(io, flags.output, images.map((image) => `${image}\n`).join(""), { images });
+  // The shape of kubeadm's output API.
+  const value = { apiVersion: "output.kubeadm.k8s.io/v1alpha3", kind: "Images", images };
+  printResult(io, flags.output, flags.output === "yaml" ? toYaml(value) : images.map((image) => `${image}\n`).join(""), value);
 }
 
 async function versionOfPackage(named: string | undefined): Promise<string | undefined> {

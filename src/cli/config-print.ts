@@ -1,6 +1,8 @@
-/** `kubestick config print init-defaults`. */
+/** `kubestick config print init-defaults`, and the same for join, reset and upgrade. */
+import { hostname } from "node:os";
 import { nearest } from "../config/names.ts";
 import { KubestickError } from "../errors.ts";
+import { joinDefaultsText, resetDefaultsText, upgradeDefaultsText } from "./config-documents.ts";
 import { componentKinds, initDefaultsText } from "./init-defaults.ts";
 import type { Io } from "./io.ts";
 
@@ -19,4 +21,9 @@ export function printInitDefaultsCommand(flags: { readonly "component-configs"?:
     return kind;
   });
   io.stdout.write(initDefaultsText(kinds));
+}
+
+export function printDefaultsCommand(operation: "join" | "reset" | "upgrade", io: Io): void {
+  const texts = { join: () => joinDefaultsText(hostname()), reset: resetDefaultsText, upgrade: upgradeDefaultsText };
+  io.stdout.write(texts[operation]());
 }

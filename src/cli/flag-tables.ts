@@ -80,8 +80,10 @@ export const packFlags = {
 } as const satisfies FlagTable;
 
 export const resetFlags = {
+  "cleanup-tmp-dir": { type: "bool", description: "Empty /etc/kubernetes/tmp as well" },
   "dry-run": dryRun,
-  force: { type: "bool", short: "f", description: "Do not ask; the same as --yes" },
+  force: { type: "bool", short: "f", description: "Do not ask, and reset also a node that this program has no record of having made" },
+  "skip-phases": skipPhases,
   yes: { type: "bool", short: "y", description: "Do not ask for the name of this node" },
   output,
 } as const satisfies FlagTable;

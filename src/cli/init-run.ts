@@ -20,6 +20,7 @@ export async function* initEvents(request: InitRequest, signal: AbortSignal, por
       options: request.options,
       ...(file === undefined ? {} : { file }),
       facts: await ports.host.facts(),
+      flags: { uploadCerts: request.uploadCerts, skipTokenPrint: request.skipTokenPrint, skipCertificateKeyPrint: request.skipCertificateKeyPrint },
       ...(pkg === undefined ? {} : { packageVersion: pkg.index.kubernetesVersion, packageCni: pkg.index.cni }),
     });
     for (const message of warnings) yield { type: "finding", phase: "config", finding: { check: "Configuration", severity: "warning", message } };

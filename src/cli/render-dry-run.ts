@@ -15,6 +15,12 @@ const kindNames: Readonly<Record<ActionEvent["kind"], readonly [one: string, man
   image: ["image", "images"],
   object: ["API object", "API objects"],
   wait: ["wait", "waits"],
+  survey: ["survey", "surveys"],
+  unmount: ["mount", "mounts"],
+  sandboxes: ["runtime's pods", "runtimes' pods"],
+  contents: ["data directory", "data directories"],
+  interface: ["network interface", "network interfaces"],
+  rules: ["set of packet-filter rules", "sets of packet-filter rules"],
 };
 
 /** YAML-like: `# phase: title`, then `id: what would happen`, then the content indented. */

@@ -1,8 +1,9 @@
-/** `kubestick reset`: asks, then lets the engine undo what its journal says. */
+/** `kubestick reset`: asks, then lets the engine run the reset: what the cluster left, and what the journal says was made. */
 import { resolveInitConfig } from "../config/resolve.ts";
 import type { ResolvedConfig } from "../config/types.ts";
 import { runReset } from "../engine/undo.ts";
 import { isKubestickError, KubestickError } from "../errors.ts";
+import { resetFlow } from "../flows/reset.ts";
 import type { HostFacts } from "../host/types.ts";
 import { anyMachine } from "./any-machine.ts";
 import type { resetFlags } from "./flag-tables.ts";
@@ -20,7 +21,10 @@ export async function resetCommand(flags: ResetFlags, io: Io, ports: MachinePort
     if (facts.uid !== 0) throw notRoot(facts.uid);
     if (flags.yes !== true && flags.force !== true) await confirm(facts.hostname, io);
   }
-  const events = runReset({ ...ports, pkg: undefined, config: configOf(facts), dryRun, signal: io.signal });
+  const events = runReset({
+    ...ports, pkg: undefined, config: configOf(facts), dryRun, signal: io.signal,
+    skipPhases: flags["skip-phases"] ?? [], force: flags.force === true, cleanupTmpDir: flags["cleanup-tmp-dir"] === true,
+  }, resetFlow);
   const state = await renderRun(events, io, {
     title: "kubestick reset",
     format: (flags.output ?? "text") as OutputFormat,
@@ -39,7 +43,7 @@ async function confirm(hostname: string, io: Io): Promise<void> {
       next: "In scripts, confirm with: kubestick reset --yes",
     });
   }
-  io.stderr.write(`This stops Kubernetes on this node and removes what kubestick installed here. The data of the cluster on this node is lost.\n`);
+  io.stderr.write(`This stops Kubernetes on this node, removes its pods and volumes, and removes what kubestick installed here. The data of the cluster on this node is lost.\n`);
   const answer = await io.ask(`Type the name of this node, ${hostname}, to go on: `);
   if (answer.trim() === hostname) return;
   throw new KubestickError({

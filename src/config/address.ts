@@ -9,7 +9,8 @@ export interface Cidr {
 }
 
 export function familyOf(address: string): 4 | 6 | undefined {
-  const family = isIP(address);
+  // Node takes a zone (`fe80::1%eth0`) for part of an address; Kubernetes does not.
+  const family = address.includes("%") ? 0 : isIP(address);
   return family === 4 || family === 6 ? family : undefined;
 }
 

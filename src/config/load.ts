@@ -5,11 +5,12 @@
  * Refuses: looking at the machine itself (facts come in as values) and changing anything.
  * Start at `loadDocuments`, then `resolve.ts`.
  */
-import { isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Node } from "yaml";
-import { KubestickError } from "../errors.ts";
-import { parseDuration } from "./duration.ts";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document, type Node } from "yaml";
+import { KubestickError, messageOf } from "../errors.ts";
+import { checkNode, cleaned, type NodeContext } from "./check.ts";
 import { nearest } from "./names.ts";
-import { documentSchemas, foreignKinds, installApiVersion, kubeadmApiVersion, kubeletApiVersion, kubeProxyApiVersion, type Schema } from "./schema.ts";
+import { documentSchemas, installApiVersion, kubeadmApiVersion, kubeletApiVersion, kubeProxyApiVersion } from "./schema.ts";
+import { convertOld, oldApiVersion, oldSchema } from "./v1beta3.ts";
 
 /** Something wrong in a configuration: where, what, and the nearest valid name. */
 export interface Problem {
@@ -50,149 +51,140 @@ export function configError(name: string, problems: readonly Problem[]): Kubesti
   });
 }
 
-/** Parses and checks a (multi-document) YAML or JSON file. Throws CONFIG_YAML or CONFIG_INVALID. */
-export function loadDocuments(name: string, text: string): LoadedConfig {
+/** The kinds `init` and everything that reads its files asks for. */
+export const initKinds: readonly string[] = ["InitConfiguration", "ClusterConfiguration", "InstallConfiguration", "KubeletConfiguration", "KubeProxyConfiguration"];
+export const everyKind: readonly string[] = [...initKinds, "JoinConfiguration", "ResetConfiguration", "UpgradeConfiguration"];
+
+/** A file longer than this is no configuration; a person named the wrong one. */
+const largest = 4 * 1024 * 1024;
+/** Deeper nesting is no configuration either, and would exhaust the stack of those who walk it. */
+const deepest = 64;
+
+/**
+ * Parses and checks a (multi-document) YAML or JSON file. `kinds` are those the command reads; others of kubeadm are passed over with a
+ * warning, as kubeadm does. Throws CONFIG_YAML or CONFIG_INVALID.
+ */
+export function loadDocuments(name: string, text: string, kinds: readonly string[] = initKinds): LoadedConfig {
   const lines = new LineCounter();
-  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: true, uniqueKeys: true, version: "1.2" });
-  const documents: LoadedDocument[] = [];
-  const problems: Problem[] = [];
-  const warnings: string[] = [];
   const position = (offset: number | undefined): string => {
     const { line, col } = lines.linePos(offset ?? 0);
     return `${name}:${line}:${col}`;
   };
-  for (const document of Array.isArray(parsed) ? parsed : []) {
-    const syntax = document.errors[0];
-    if (syntax !== undefined) {
-      const { line, col } = syntax.linePos?.[0] ?? lines.linePos(syntax.pos[0]);
-      throw new KubestickError({
-        code: "CONFIG_YAML",
-        attempted: `reading the configuration ${name}`,
-        happened: `${name}:${line}:${col}: ${syntax.message.split(" at line ")[0]}`,
-        next: `Correct line ${line} and run the command again; nothing was changed.`,
-        details: [text.split("\n")[line - 1] ?? "", `${" ".repeat(Math.max(0, col - 1))}^`],
-      });
-    }
+  const documents: LoadedDocument[] = [];
+  const problems: Problem[] = [];
+  const warnings: string[] = [];
+  const seen = new Set<string>();
+  const timeouts: Record<string, string> = {};
+  let newest: LoadedDocument | undefined;
+  for (const document of parse(name, text, lines)) {
     const root = document.contents as Node | null;
     if (root === null || (isScalar(root) && root.value === null)) continue;
-    if (!isMap(root)) {
-      problems.push({ path: "document", at: position(root.range?.[0]), message: "a configuration document must be a mapping with apiVersion and kind" });
-      continue;
-    }
+    const at = position(root.range?.[0]);
+    const refuse = (path: string, message: string): void => { problems.push({ path, at, message }); };
+    if (!isMap(root)) { refuse("document", "a configuration document must be a mapping with apiVersion and kind"); continue; }
     const apiVersion = root.get("apiVersion");
     const kind = root.get("kind");
-    if (typeof apiVersion !== "string" || typeof kind !== "string") {
-      problems.push({ path: "document", at: position(root.range?.[0]), message: "apiVersion and kind are required" });
+    if (typeof apiVersion !== "string" || typeof kind !== "string") { refuse("document", "apiVersion and kind are required, both as text"); continue; }
+    const short = apiVersion.startsWith("kubeadm.k8s.io/") ? apiVersion.slice("kubeadm.k8s.io/".length) : "";
+    if (Object.hasOwn(retiredVersions, short)) {
+      refuse(kind, `${apiVersion} is no longer read; convert the file with kubeadm ${retiredVersions[short]} (kubeadm config migrate), up to ${kubeadmApiVersion}`);
       continue;
     }
-    const retired = apiVersion.startsWith("kubeadm.k8s.io/") ? retiredVersions[apiVersion.slice("kubeadm.k8s.io/".length)] : undefined;
-    if (retired !== undefined) {
-      problems.push({ path: kind, at: position(root.range?.[0]), message: `${apiVersion} is no longer read; convert the file with kubeadm ${retired} (kubeadm config migrate), up to ${kubeadmApiVersion}` });
-      continue;
-    }
-    const schema = documentSchemas[`${apiVersion} ${kind}`];
-    if (schema === undefined) {
-      if (apiVersion === kubeadmApiVersion && foreignKinds.includes(kind)) {
-        warnings.push(`${position(root.range?.[0])}: a ${kind} is not used by this command`);
-        continue;
-      }
-      problems.push({ path: "document", at: position(root.range?.[0]), message: unknownKind(apiVersion, kind) });
-      continue;
-    }
-    if (documents.some((other) => other.kind === kind && other.apiVersion === apiVersion)) {
-      problems.push({ path: kind, at: position(root.range?.[0]), message: "the same kind stands in this file twice" });
-      continue;
-    }
+    const schema = apiVersion === oldApiVersion ? oldSchema(kind) : documentSchemas[`${apiVersion} ${kind}`];
+    if (schema === undefined) { refuse("document", unknownKind(apiVersion, kind)); continue; }
+    if (!kinds.includes(kind)) { warnings.push(`${at}: a ${kind} is not used by this command`); continue; }
+    if (seen.has(kind)) { refuse(kind, "the same kind stands in this file twice"); continue; }
+    seen.add(kind);
     const positions = new Map<string, string>();
-    checkNode(root, schema, kind, "", position, problems, positions);
-    documents.push({
-      apiVersion,
-      kind,
-      value: document.toJS() as Record<string, unknown>,
-      at(path) {
-        for (let part = path; ; part = part.slice(0, Math.max(part.lastIndexOf("."), 0))) {
-          const found = positions.get(part);
-          if (found !== undefined) return found;
-          if (part === "") return name;
-        }
-      },
-    });
+    const context: NodeContext = { kind, position, problems, positions, resolve: (node) => (isAlias(node) ? node.resolve(document) : node) };
+    const depth = tooDeep(root, context);
+    if (depth !== undefined) { problems.push({ path: kind, at: position(depth.range?.[0]), message: `nested more than ${deepest} levels deep, or within itself` }); continue; }
+    checkNode(root, schema, "", context);
+    const value = cleaned(plain(name, document), schema) as Readonly<Record<string, unknown>>;
+    const place = (path: string): string => {
+      for (let part = path; ; part = part.slice(0, Math.max(part.lastIndexOf("."), 0))) {
+        const found = positions.get(part);
+        if (found !== undefined) return found;
+        if (part === "") return name;
+      }
+    };
+    if (apiVersion !== oldApiVersion) {
+      documents.push({ apiVersion, kind, value, at: place });
+      continue;
+    }
+    if (!warnings.some((warning) => warning.includes(oldApiVersion))) warnings.push(`${at}: ${oldApiVersion} is deprecated; "kubestick config migrate --old-config ${name}" writes this file as ${kubeadmApiVersion}`);
+    // A document with a wrong field is not converted: its problems are told and nothing is made of it.
+    if (problems.length > 0) continue;
+    const converted = convertOld(kind, value);
+    Object.assign(timeouts, converted.timeouts);
+    newest = { apiVersion: kubeadmApiVersion, kind, value: converted.value, at: place };
+    documents.push(newest);
   }
   if (problems.length > 0) throw configError(name, problems);
-  if (documents.length === 0) throw configError(name, [{ path: "document", message: `no configuration document is in this file; it needs a ${kubeadmApiVersion} InitConfiguration or ClusterConfiguration` }]);
-  return { documents, warnings };
+  if (documents.length === 0) throw configError(name, [{ path: "document", message: `no configuration document for this command is in this file; it reads ${kinds.join(", ")}` }]);
+  return { documents: Object.keys(timeouts).length === 0 || newest === undefined ? documents : withTimeouts(documents, timeouts, newest, kinds), warnings };
+}
+
+/** v1beta3 kept the wait for the control plane in the ClusterConfiguration; v1beta4 has it in the documents of the node. */
+function withTimeouts(documents: readonly LoadedDocument[], timeouts: Readonly<Record<string, string>>, source: LoadedDocument, kinds: readonly string[]): readonly LoadedDocument[] {
+  const carry = (document: LoadedDocument): LoadedDocument => ({ ...document, value: { ...document.value, timeouts: { ...timeouts, ...(document.value["timeouts"] as object | undefined) } } });
+  const placed = documents.map((document) => (["InitConfiguration", "JoinConfiguration"].includes(document.kind) ? carry(document) : document));
+  if (documents.some(({ kind }) => kind === "InitConfiguration") || !kinds.includes("InitConfiguration")) return placed;
+  return [carry({ apiVersion: kubeadmApiVersion, kind: "InitConfiguration", value: { apiVersion: kubeadmApiVersion, kind: "InitConfiguration" }, at: source.at }), ...placed];
+}
+
+function parse(name: string, text: string, lineCounter: LineCounter): readonly Document.Parsed[] {
+  const refused = (happened: string, next: string, details: readonly string[], cause?: unknown): KubestickError =>
+    new KubestickError({ code: "CONFIG_YAML", attempted: `reading the configuration ${name}`, happened, next, details, cause });
+  if (text.length > largest) throw refused(`${name} has ${text.length} characters; a configuration has a few thousand.`, "Name the configuration file, not something else; nothing was changed.", []);
+  let parsed: readonly Document.Parsed[];
+  try {
+    const result = parseAllDocuments(text, { lineCounter, prettyErrors: true, uniqueKeys: true, version: "1.2" });
+    parsed = Array.isArray(result) ? result : [];
+  } catch (error) {
+    // The parser recurses; text such as ten thousand opening brackets exhausts its stack.
+    throw refused(`${name} cannot be read as YAML: ${messageOf(error)}`, `Correct ${name} and run the command again; nothing was changed.`, [], error);
+  }
+  for (const { errors: [syntax] } of parsed) {
+    if (syntax === undefined) continue;
+    const { line, col } = syntax.linePos?.[0] ?? lineCounter.linePos(syntax.pos[0]);
+    throw refused(`${name}:${line}:${col}: ${syntax.message.split(" at line ")[0]}`, `Correct line ${line} and run the command again; nothing was changed.`, [text.split("\n")[line - 1] ?? "", `${" ".repeat(Math.max(0, col - 1))}^`]);
+  }
+  return parsed;
+}
+
+/** Plain values. Aliases are followed; the library counts them, so that a few lines cannot become gigabytes. */
+function plain(name: string, document: Document.Parsed): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    throw new KubestickError({
+      code: "CONFIG_YAML", attempted: `reading the configuration ${name}`, happened: `The aliases in ${name} cannot be followed: ${messageOf(error)}`,
+      next: `Write the values out instead of *aliases, and run the command again; nothing was changed.`, cause: error,
+    });
+  }
+}
+
+/** The first node below the allowed depth, aliases followed; a mapping that contains itself is one, too. */
+function tooDeep(node: unknown, context: NodeContext, depth = 0, budget = { left: 200_000 }): Node | undefined {
+  const found = context.resolve(node);
+  if (depth > deepest || budget.left-- < 0) return node as Node;
+  if (isMap(found)) {
+    for (const pair of found.items) {
+      const deep = tooDeep(pair.value, context, depth + 1, budget);
+      if (deep !== undefined) return deep;
+    }
+  } else if (isSeq(found)) {
+    for (const item of found.items) {
+      const deep = tooDeep(item, context, depth + 1, budget);
+      if (deep !== undefined) return deep;
+    }
+  }
+  return undefined;
 }
 
 function unknownKind(apiVersion: string, kind: string): string {
-  const known = Object.keys(documentSchemas);
-  const close = nearest(`${apiVersion} ${kind}`, known);
+  const close = nearest(`${apiVersion} ${kind}`, Object.keys(documentSchemas));
   const versions = [kubeadmApiVersion, installApiVersion, kubeletApiVersion, kubeProxyApiVersion].join(", ");
   return `unknown kind ${kind} in ${apiVersion}${close === undefined ? ` (known: ${versions})` : `; did you mean "${close.replace(" ", "\", kind \"")}"?`}`;
-}
-
-/** Walks a document beside its schema; fills `positions` and `problems`. */
-function checkNode(
-  node: unknown, schema: Schema, kind: string, path: string,
-  position: (offset: number | undefined) => string, problems: Problem[], positions: Map<string, string>,
-): void {
-  const range = (node as Node | null)?.range?.[0];
-  const at = position(range);
-  if (!positions.has(path)) positions.set(path, at);
-  const where = path === "" ? kind : `${kind}.${path}`;
-  const wrong = (message: string): void => { problems.push({ path: where, at, message }); };
-  // An explicit null is the same as an absent field, as in Go's decoder.
-  if (node === null || node === undefined || (isScalar(node) && node.value === null)) return;
-  const child = (name: string | number): string => (path === "" ? String(name) : `${path}.${name}`);
-  if (schema.type === "any") return;
-  if (schema.type === "object" || schema.type === "booleanMap") {
-    if (!isMap(node)) return wrong("must be a mapping");
-    for (const pair of node.items) {
-      const key = String(isScalar(pair.key) ? pair.key.value : pair.key);
-      const keyAt = position((pair.key as Node | null)?.range?.[0]);
-      positions.set(child(key), keyAt);
-      if (schema.type === "booleanMap") {
-        checkNode(pair.value, { type: "boolean" }, kind, child(key), position, problems, positions);
-        continue;
-      }
-      const field = Object.hasOwn(schema.fields, key) ? schema.fields[key] : undefined;
-      if (field === undefined) {
-        const close = nearest(key, Object.keys(schema.fields));
-        problems.push({ path: where, at: keyAt, message: `unknown field "${key}"${close === undefined ? `; known: ${Object.keys(schema.fields).join(", ")}` : `; did you mean "${close}"?`}` });
-        continue;
-      }
-      checkNode(pair.value, field, kind, child(key), position, problems, positions);
-    }
-    return;
-  }
-  if (schema.type === "list") {
-    if (!isSeq(node)) return wrong("must be a list");
-    node.items.forEach((item, index) => checkNode(item, schema.of, kind, child(index), position, problems, positions));
-    return;
-  }
-  const value = isScalar(node) ? node.value : undefined;
-  if (!isScalar(node)) return wrong(`must be ${article(schema.type)}`);
-  switch (schema.type) {
-    case "string":
-      if (typeof value !== "string") wrong(`must be a string; write ${JSON.stringify(String(value))} in quotes`);
-      return;
-    case "boolean":
-      if (typeof value !== "boolean") wrong("must be true or false");
-      return;
-    case "integer":
-      if (!Number.isInteger(value)) wrong("must be a whole number");
-      return;
-    case "duration":
-      if (typeof value !== "string" || parseDuration(value) === undefined) wrong(`must be a duration such as 4m0s or 24h0m0s, not ${JSON.stringify(value)}`);
-      return;
-    case "enum":
-      if (typeof value !== "string" || !schema.values.includes(value)) {
-        const close = nearest(String(value), schema.values);
-        wrong(`must be one of ${schema.values.join(", ")}, not ${JSON.stringify(value)}${close === undefined ? "" : `; did you mean ${close}?`}`);
-      }
-      return;
-  }
-}
-
-function article(type: string): string {
-  return type === "duration" ? "a duration" : type === "enum" ? "a word" : type === "integer" ? "a whole number" : `a ${type}`;
 }

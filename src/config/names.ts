@@ -31,6 +31,8 @@ export function editDistance(a: string, b: string): number {
 
 /** The known word a person most likely meant; undefined when nothing is close (more than a third of the letters differ). */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
+  // The comparison takes time by the square of the length, and no word of ours is as long.
+  if (word.length > 200) return undefined;
   let best: { readonly word: string; readonly distance: number } | undefined;
   for (const candidate of known) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());

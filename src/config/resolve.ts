@@ -3,20 +3,23 @@
  * Order as in kubeadm (util/config/initconfiguration.go): static defaults, dynamic defaults, validation of everything at once.
  */
 import type { HostFacts } from "../host/types.ts";
-import { isGlobalUnicast, joinHostPort, splitHostPort } from "./address.ts";
-import { parseDuration } from "./duration.ts";
-import { configError, loadDocuments, type LoadedDocument, type Problem } from "./load.ts";
+import { joinHostPort, splitHostPort } from "./address.ts";
+import { formatDuration, parseDuration } from "./duration.ts";
+import { configError, loadDocuments, type LoadedConfig, type LoadedDocument, type Problem } from "./load.ts";
+import { advertiseAddress, readNodeRegistration, readTimeouts, section, type Doc } from "./node-registration.ts";
 import type { ConfigFile, InitOptions } from "./options.ts";
 import type {
-  Arg, BootstrapToken, ClusterConfiguration, EncryptionAlgorithm, InitConfiguration, InstallConfiguration, ResolvedConfig, Taint, Timeouts,
+  BootstrapToken, ClusterConfiguration, EncryptionAlgorithm, FlagsOnly, InitConfiguration, InstallConfiguration, ResolvedConfig, VersionFacts,
 } from "./types.ts";
 import { validateConfig } from "./validate.ts";
-import { defaultKubernetesVersion, parseVersion, supportedMinors, versionFacts } from "./versions.ts";
+import { controlPlaneVersionProblem, parseVersion, versionFacts } from "./versions.ts";
+import { chosenVersion } from "./version-label.ts";
 
 export interface ResolveInput {
   readonly options: InitOptions;
   readonly file?: ConfigFile;
   readonly facts: HostFacts;
+  readonly flags?: FlagsOnly;
   /** `v1.36.2` of the carried package, which decides the version when nobody names one. */
   readonly packageVersion?: string;
   /** The CNI the package was made for, likewise. */
@@ -28,33 +31,27 @@ export interface Resolved {
   readonly warnings: readonly string[];
 }
 
-export const defaultCriSocket = "unix:///var/run/containerd/containerd.sock";
 export const defaultTokenGroup = "system:bootstrappers:kubeadm:default-node-token";
 /** flannel's and most people's habit; only set when the CNI needs a pod network and nobody chose one. */
 export const defaultPodSubnet = "10.244.0.0/16";
 
-/** kubeadm v1beta4 defaults.go */
-const defaultTimeouts: Timeouts = {
-  controlPlaneComponentHealthCheck: 240_000, kubeletHealthCheck: 240_000, kubernetesAPICall: 60_000,
-  etcdAPICall: 120_000, tlsBootstrap: 300_000, discovery: 300_000, upgradeManifests: 300_000,
-};
-
-type Doc = Readonly<Record<string, unknown>>;
-
-function section(doc: Doc | undefined, key: string): Doc | undefined {
-  const value = doc?.[key];
-  return value === null || value === undefined ? undefined : (value as Doc);
-}
-
 /** Throws CONFIG_YAML or CONFIG_INVALID with every finding and its place. */
 export function resolveInitConfig(input: ResolveInput): Resolved {
-  const { options, facts } = input;
   const loaded = input.file === undefined ? { documents: [], warnings: [] } : loadDocuments(input.file.name, input.file.text);
+  const { config, problems, warnings } = resolveInitDocuments(input, loaded);
+  if (problems.length > 0) throw configError(input.file?.name ?? "", problems);
+  return { config, warnings: [...loaded.warnings, ...warnings] };
+}
+
+/** The same from documents that are loaded already; the configuration is only good when there are no problems. */
+export function resolveInitDocuments(input: ResolveInput, loaded: LoadedConfig): Resolved & { readonly problems: readonly Problem[] } {
+  const { options, facts } = input;
   const document = (kind: string): LoadedDocument | undefined => loaded.documents.find((candidate) => candidate.kind === kind);
   const initDoc = document("InitConfiguration");
   const clusterDoc = document("ClusterConfiguration");
   const installDoc = document("InstallConfiguration");
   const problems: Problem[] = [];
+  const warnings: string[] = [];
 
   const installValue = installDoc?.value;
   const cni = (options.cni ?? installValue?.["cni"] ?? input.packageCni ?? "flannel") as InstallConfiguration["cni"];
@@ -65,54 +62,46 @@ export function resolveInitConfig(input: ResolveInput): Resolved {
     waitForAddons: (installValue?.["waitForAddons"] as boolean | undefined) ?? true,
   };
 
-  const init = initConfiguration(options, initDoc, facts, problems);
-  const cluster = clusterConfiguration(options, clusterDoc, cni, input.packageVersion, init.localAPIEndpoint.bindPort);
-  const minor = parseVersion(cluster.kubernetesVersion)?.minor;
-  const version = minor === undefined ? undefined : versionFacts(minor);
-  if (version === undefined) {
+  const init = initConfiguration(options, initDoc, facts, problems, warnings);
+  const given = options.kubernetesVersion ?? (clusterDoc?.value["kubernetesVersion"] as string | undefined);
+  const kubernetesVersion = chosenVersion(given, input.packageVersion, warnings);
+  const cluster = withoutSkippedAddons(init.skipPhases, clusterConfiguration(options, clusterDoc, cni, kubernetesVersion, init.localAPIEndpoint.bindPort));
+  const versionProblem = controlPlaneVersionProblem(kubernetesVersion);
+  if (versionProblem !== undefined) {
     const place = clusterDoc?.at("kubernetesVersion");
     problems.push({
-      path: options.kubernetesVersion === undefined ? "ClusterConfiguration.kubernetesVersion" : "--kubernetes-version",
-      message: `${JSON.stringify(cluster.kubernetesVersion)} is not a version this kubestick installs (1.${supportedMinors.join(", 1.")}; written as v1.36.2)`,
-      ...(place === undefined ? {} : { at: place }),
+      path: options.kubernetesVersion === undefined ? "ClusterConfiguration.kubernetesVersion" : "--kubernetes-version", message: versionProblem, ...(place === undefined ? {} : { at: place }),
     });
   }
+  const etcd = section(clusterDoc?.value, "etcd");
+  if (etcd?.["local"] !== undefined && etcd["external"] !== undefined) problems.push({ path: "ClusterConfiguration.etcd", message: "local and external exclude each other; leave one of them out" });
   const kubelet = document("KubeletConfiguration")?.value;
   const kubeProxy = document("KubeProxyConfiguration")?.value;
   const resolved = {
-    init, cluster, install, version: version ?? { minor: 0, etcdTag: "", corednsTag: "", pauseTag: "" },
-    ...(kubelet === undefined ? {} : { kubelet }), ...(kubeProxy === undefined ? {} : { kubeProxy }),
+    init, cluster, install, version: versionFacts(parseVersion(kubernetesVersion)?.minor ?? 36) ?? (versionFacts(36) as VersionFacts),
+    ...(kubelet === undefined ? {} : { kubelet }), ...(kubeProxy === undefined ? {} : { kubeProxy }), ...(input.flags === undefined ? {} : { flags: input.flags }),
   };
-  const place = (path: string): { at: string } | Record<string, never> => {
-    const [kind, ...rest] = path.split(".");
-    const doc = kind === "InitConfiguration" ? initDoc : kind === "ClusterConfiguration" ? clusterDoc : installDoc;
-    return doc === undefined ? {} : { at: doc.at(rest.join(".")) };
-  };
-  const { errors, warnings } = validateConfig(resolved);
-  problems.push(...errors.map((problem) => ({ ...problem, ...place(problem.path) })));
-  if (problems.length > 0) throw configError(input.file?.name ?? "", problems);
-  return { config: deepFreeze(resolved), warnings: [...loaded.warnings, ...warnings] };
+  const { errors, warnings: remarks } = validateConfig(resolved);
+  problems.push(...errors);
+  return { config: deepFreeze(resolved), problems: problems.map((problem) => placed(problem, loaded)), warnings: [...warnings, ...remarks] };
 }
 
-function initConfiguration(options: InitOptions, doc: LoadedDocument | undefined, facts: HostFacts, problems: Problem[]): InitConfiguration {
+/** Adds file, line and column to a problem that names a field. */
+export function placed(problem: Problem, loaded: LoadedConfig): Problem {
+  const [kind, ...rest] = problem.path.split(".");
+  const document = problem.at === undefined ? loaded.documents.find((candidate) => candidate.kind === kind) : undefined;
+  return document === undefined ? problem : { ...problem, at: document.at(rest.join(".")) };
+}
+
+function initConfiguration(options: InitOptions, doc: LoadedDocument | undefined, facts: HostFacts, problems: Problem[], warnings: string[]): InitConfiguration {
   const value = doc?.value;
-  const node = section(value, "nodeRegistration");
   const endpoint = section(value, "localAPIEndpoint");
   const givenAddress = options.apiserverAdvertiseAddress ?? (endpoint?.["advertiseAddress"] as string | undefined);
-  const taints = node?.["taints"] as readonly Taint[] | null | undefined;
   const patches = options.patches ?? (section(value, "patches")?.["directory"] as string | undefined);
   const certificateKey = options.certificateKey ?? (value?.["certificateKey"] as string | undefined);
   return {
     bootstrapTokens: bootstrapTokens(options, value),
-    nodeRegistration: {
-      name: (options.nodeName ?? (node?.["name"] as string | undefined) ?? facts.hostname).trim().toLowerCase(),
-      criSocket: options.criSocket ?? (node?.["criSocket"] as string | undefined) ?? detectCriSocket(facts, problems),
-      ...(taints === undefined || taints === null ? {} : { taints }),
-      kubeletExtraArgs: (node?.["kubeletExtraArgs"] as readonly Arg[] | undefined) ?? [],
-      ignorePreflightErrors: [...new Set([...((node?.["ignorePreflightErrors"] as readonly string[] | undefined) ?? []), ...(options.ignorePreflightErrors ?? [])].map((name) => name.toLowerCase()))].sort(),
-      imagePullPolicy: (node?.["imagePullPolicy"] as string | undefined) ?? "IfNotPresent",
-      imagePullSerial: (node?.["imagePullSerial"] as boolean | undefined) ?? true,
-    },
+    nodeRegistration: readNodeRegistration(section(value, "nodeRegistration"), options, facts, problems, warnings),
     localAPIEndpoint: {
       advertiseAddress: advertiseAddress(givenAddress, facts, problems),
       bindPort: options.apiserverBindPort ?? (endpoint?.["bindPort"] as number | undefined) ?? 6443,
@@ -120,7 +109,8 @@ function initConfiguration(options: InitOptions, doc: LoadedDocument | undefined
     ...(certificateKey === undefined || certificateKey === "" ? {} : { certificateKey }),
     skipPhases: options.skipPhases !== undefined && options.skipPhases.length > 0 ? options.skipPhases : ((value?.["skipPhases"] as readonly string[] | undefined) ?? []),
     ...(patches === undefined || patches === "" ? {} : { patchesDirectory: patches }),
-    timeouts: timeouts(section(value, "timeouts")),
+    timeouts: readTimeouts(section(value, "timeouts")),
+    ...(value?.["dryRun"] === true ? { dryRun: true } : {}),
   };
 }
 
@@ -135,23 +125,15 @@ function bootstrapTokens(options: InitOptions, value: Doc | undefined): readonly
       ...(token === undefined || token === "" ? {} : { token }),
       ...(description === undefined || description === "" ? {} : { description }),
       ...(expires === undefined ? {} : { expires }),
-      ttl: options.tokenTtl ?? (entry["ttl"] as string | undefined) ?? "24h0m0s",
+      ttl: goDuration(options.tokenTtl ?? (entry["ttl"] as string | undefined) ?? "24h0m0s"),
       usages: (entry["usages"] as readonly string[] | undefined) ?? ["signing", "authentication"],
       groups: (entry["groups"] as readonly string[] | undefined) ?? [defaultTokenGroup],
     };
   });
 }
 
-function timeouts(doc: Doc | undefined): Timeouts {
-  const entries = Object.entries(defaultTimeouts).map(([name, fallback]) => {
-    const text = doc?.[name];
-    return [name, typeof text === "string" ? (parseDuration(text) ?? fallback) : fallback];
-  });
-  return Object.fromEntries(entries) as Timeouts;
-}
-
 function clusterConfiguration(
-  options: InitOptions, doc: LoadedDocument | undefined, cni: InstallConfiguration["cni"], packageVersion: string | undefined, bindPort: number,
+  options: InitOptions, doc: LoadedDocument | undefined, cni: InstallConfiguration["cni"], kubernetesVersion: string, bindPort: number,
 ): ClusterConfiguration {
   const value = doc?.value;
   const networking = section(value, "networking");
@@ -161,7 +143,6 @@ function clusterConfiguration(
   const apiServer = section(value, "apiServer");
   const podSubnet = options.podNetworkCidr ?? (networking?.["podSubnet"] as string | undefined) ?? (cni === "none" ? undefined : defaultPodSubnet);
   const endpoint = options.controlPlaneEndpoint ?? (value?.["controlPlaneEndpoint"] as string | undefined);
-  const givenVersion = options.kubernetesVersion ?? (value?.["kubernetesVersion"] as string | undefined) ?? packageVersion ?? defaultKubernetesVersion;
   const sans = [...((apiServer?.["certSANs"] as readonly string[] | undefined) ?? []), ...(options.apiserverCertExtraSans ?? [])].map((name) => name.toLowerCase());
   const text = (given: unknown, fallback: string): string => (typeof given === "string" && given !== "" ? given : fallback);
   const featureGates = options.featureGates ?? (section(value, "featureGates") as Readonly<Record<string, boolean>> | undefined);
@@ -182,7 +163,7 @@ function clusterConfiguration(
       ...(podSubnet === undefined || podSubnet === "" ? {} : { podSubnet }),
       dnsDomain: text(options.serviceDnsDomain ?? networking?.["dnsDomain"], "cluster.local"),
     },
-    kubernetesVersion: givenVersion.startsWith("v") ? givenVersion : `v${givenVersion}`,
+    kubernetesVersion,
     ...(endpoint === undefined || endpoint === "" ? {} : { controlPlaneEndpoint: withPort(endpoint, bindPort) }),
     apiServer: { ...(apiServer as object | undefined), ...(sans.length > 0 ? { certSANs: sans } : {}) },
     controllerManager: { ...(section(value, "controllerManager") as object | undefined) },
@@ -194,56 +175,31 @@ function clusterConfiguration(
     ...(featureGates === undefined ? {} : { featureGates }),
     clusterName: text(value?.["clusterName"], "kubernetes"),
     encryptionAlgorithm: algorithm as EncryptionAlgorithm,
-    certificateValidityPeriod: text(value?.["certificateValidityPeriod"], "8760h0m0s"),
-    caCertificateValidityPeriod: text(value?.["caCertificateValidityPeriod"], "87600h0m0s"),
+    certificateValidityPeriod: goDuration(text(value?.["certificateValidityPeriod"], "8760h0m0s")),
+    caCertificateValidityPeriod: goDuration(text(value?.["caCertificateValidityPeriod"], "87600h0m0s")),
   };
+}
+
+/** An addon that is skipped now must not come with the first upgrade, so the stored configuration says so (kubeadm cmd/init.go). */
+function withoutSkippedAddons(skipPhases: readonly string[], cluster: ClusterConfiguration): ClusterConfiguration {
+  const skipped = (addon: string): boolean => skipPhases.some((path) => ["addon", `addon/${addon}`].includes(path.trim().toLowerCase()));
+  return {
+    ...cluster,
+    dns: skipped("coredns") ? { ...cluster.dns, disabled: true } : cluster.dns,
+    proxy: skipped("kube-proxy") ? { ...cluster.proxy, disabled: true } : cluster.proxy,
+  };
+}
+
+/** As Go writes it: `2h` is stored and printed as `2h0m0s`. */
+function goDuration(text: string): string {
+  const ms = parseDuration(text);
+  return ms === undefined ? text : formatDuration(ms);
 }
 
 /** kubeadm stores the endpoint with its port filled in. */
 function withPort(endpoint: string, bindPort: number): string {
   const parts = splitHostPort(endpoint);
   return parts === undefined || parts.port !== undefined ? endpoint : joinHostPort(parts.host, bindPort);
-}
-
-/** kubeadm's candidates (constants_unix.go): one that answers wins, several are a question only a person can answer. */
-function detectCriSocket(facts: HostFacts, problems: Problem[]): string {
-  if (facts.criSockets.length > 1) {
-    problems.push({ path: "--cri-socket", message: `several container runtimes answer on this host (${facts.criSockets.join(", ")}); name the one to use with --cri-socket` });
-  }
-  return facts.criSockets[0] ?? defaultCriSocket;
-}
-
-/** Interfaces that clusters make themselves; their addresses are never the node's. */
-const clusterInterfaces = /^(cni|flannel|veth|docker|br-|virbr|kube-|cbr|cali|tunl|vxlan|lo$)/;
-
-/**
- * The given address, else that of the default route's interface (kubeadm), else, on a machine without a default route, where kubeadm
- * gives up, the only global address there is.
- */
-export function advertiseAddress(given: string | undefined, facts: HostFacts, problems: Problem[]): string {
-  if (given !== undefined && given !== "" && given !== "0.0.0.0" && given !== "::") {
-    if (!given.startsWith("127.") && given !== "::1") return given;
-    const onLoopback = facts.addresses.find((candidate) => candidate.interface === "lo" && isGlobalUnicast(candidate.address));
-    if (onLoopback !== undefined) return onLoopback.address;
-    problems.push({ path: "--apiserver-advertise-address", message: `${given} is a loopback address and no global address is configured on lo` });
-    return given;
-  }
-  const own = facts.addresses.filter((candidate) => candidate.global && isGlobalUnicast(candidate.address) && !clusterInterfaces.test(candidate.interface));
-  for (const family of [4, 6] as const) {
-    const route = facts.routes.find((candidate) => candidate.destination === "default" && candidate.family === family);
-    const address = own.find((candidate) => candidate.family === family && candidate.interface === route?.device);
-    if (route !== undefined && address !== undefined) return route.source ?? address.address;
-  }
-  const first = own.filter((candidate) => candidate.family === 4);
-  const choices = first.length > 0 ? first : own;
-  if (choices.length === 1 && choices[0] !== undefined) return choices[0].address;
-  problems.push({
-    path: "--apiserver-advertise-address",
-    message: choices.length === 0
-      ? "this host has no global address and no default route; give an interface an address, or name one with --apiserver-advertise-address"
-      : `this host has no default route and several addresses (${choices.map((choice) => `${choice.address} on ${choice.interface}`).join(", ")}); name one with --apiserver-advertise-address`,
-  });
-  return "";
 }
 
 function deepFreeze<T>(value: T): T {

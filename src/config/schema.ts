@@ -1,12 +1,12 @@
 /**
  * The fields of every configuration kind, as data: what a document may contain and of which type.
- * One table serves strict checking (with the nearest valid name), and later printing and migration.
+ * One table serves strict checking (with the nearest valid name), cleaning, and the reading of v1beta3.
  * Source: kubeadm's v1beta4 types (cmd/kubeadm/app/apis/kubeadm/v1beta4/types.go).
  */
 
 export type Schema =
   | { readonly type: "string" | "boolean" | "integer" | "duration" | "any" }
-  | { readonly type: "booleanMap" }
+  | { readonly type: "booleanMap" | "stringMap" }
   | { readonly type: "enum"; readonly values: readonly string[] }
   | { readonly type: "list"; readonly of: Schema }
   | ObjectSchema;
@@ -14,6 +14,8 @@ export type Schema =
 export interface ObjectSchema {
   readonly type: "object";
   readonly fields: Readonly<Record<string, Schema>>;
+  /** What Go's decoder gives a text that is not there, where the program needs a text. */
+  readonly defaults?: Readonly<Record<string, string>>;
 }
 
 const string: Schema = { type: "string" };
@@ -24,19 +26,22 @@ const list = (of: Schema): Schema => ({ type: "list", of });
 const object = (fields: Readonly<Record<string, Schema>>): ObjectSchema => ({ type: "object", fields });
 const oneOf = (...values: string[]): Schema => ({ type: "enum", values });
 
-const args = list(object({ name: string, value: string }));
-const envs = list(object({ name: string, value: string, valueFrom: { type: "any" } }));
-const volumes = list(object({ name: string, hostPath: string, mountPath: string, readOnly: boolean, pathType: string }));
-const component = { extraArgs: args, extraVolumes: volumes, extraEnvs: envs };
+/** `extraArgs` and `kubeletExtraArgs`. */
+export const argumentList: Schema = list({ ...object({ name: string, value: string }), defaults: { name: "", value: "" } });
+const envs = list({ ...object({ name: string, value: string, valueFrom: { type: "any" } }), defaults: { name: "" } });
+const volumes = list({ ...object({ name: string, hostPath: string, mountPath: string, readOnly: boolean, pathType: string }), defaults: { name: "", hostPath: "", mountPath: "" } });
+const component = { extraArgs: argumentList, extraVolumes: volumes, extraEnvs: envs };
 const imageMeta = { imageRepository: string, imageTag: string };
+
+const pullPolicy = oneOf("Always", "IfNotPresent", "Never");
 
 const nodeRegistration = object({
   name: string,
   criSocket: string,
-  taints: list(object({ key: string, value: string, effect: oneOf("NoSchedule", "PreferNoSchedule", "NoExecute"), timeAdded: string })),
-  kubeletExtraArgs: args,
+  taints: list({ ...object({ key: string, value: string, effect: oneOf("NoSchedule", "PreferNoSchedule", "NoExecute"), timeAdded: string }), defaults: { key: "", effect: "" } }),
+  kubeletExtraArgs: argumentList,
   ignorePreflightErrors: list(string),
-  imagePullPolicy: oneOf("Always", "IfNotPresent", "Never"),
+  imagePullPolicy: pullPolicy,
   imagePullSerial: boolean,
 });
 
@@ -52,22 +57,25 @@ const timeouts = object({
 
 const typeMeta = { apiVersion: string, kind: string };
 
+const localAPIEndpoint = object({ advertiseAddress: string, bindPort: integer });
+const patches = object({ directory: string });
+
 const initConfiguration = object({
   ...typeMeta,
   bootstrapTokens: list(object({ token: string, description: string, ttl: duration, expires: string, usages: list(oneOf("signing", "authentication")), groups: list(string) })),
   dryRun: boolean,
   nodeRegistration,
-  localAPIEndpoint: object({ advertiseAddress: string, bindPort: integer }),
+  localAPIEndpoint,
   certificateKey: string,
   skipPhases: list(string),
-  patches: object({ directory: string }),
+  patches,
   timeouts,
 });
 
 const clusterConfiguration = object({
   ...typeMeta,
   etcd: object({
-    local: object({ ...imageMeta, dataDir: string, extraArgs: args, extraEnvs: envs, serverCertSANs: list(string), peerCertSANs: list(string) }),
+    local: object({ ...imageMeta, dataDir: string, extraArgs: argumentList, extraEnvs: envs, serverCertSANs: list(string), peerCertSANs: list(string) }),
     external: object({ endpoints: list(string), httpEndpoints: list(string), caFile: string, certFile: string, keyFile: string }),
   }),
   networking: object({ serviceSubnet: string, podSubnet: string, dnsDomain: string }),
@@ -87,7 +95,50 @@ const clusterConfiguration = object({
   caCertificateValidityPeriod: duration,
 });
 
-const installConfiguration = object({
+const joinConfiguration = object({
+  ...typeMeta,
+  dryRun: boolean,
+  nodeRegistration,
+  caCertPath: string,
+  discovery: object({
+    bootstrapToken: object({ token: string, apiServerEndpoint: string, caCertHashes: list(string), unsafeSkipCAVerification: boolean }),
+    file: object({ kubeConfigPath: string }),
+    tlsBootstrapToken: string,
+  }),
+  controlPlane: object({ localAPIEndpoint, certificateKey: string }),
+  skipPhases: list(string),
+  patches,
+  timeouts,
+});
+
+const resetConfiguration = object({
+  ...typeMeta,
+  cleanupTmpDir: boolean,
+  certificatesDir: string,
+  criSocket: string,
+  dryRun: boolean,
+  force: boolean,
+  ignorePreflightErrors: list(string),
+  skipPhases: list(string),
+  unmountFlags: list(oneOf("MNT_FORCE", "MNT_DETACH", "MNT_EXPIRE", "UMOUNT_NOFOLLOW")),
+  timeouts,
+});
+
+const upgradePlan = { kubernetesVersion: string, allowExperimentalUpgrades: boolean, allowRCUpgrades: boolean, dryRun: boolean, etcdUpgrade: boolean, ignorePreflightErrors: list(string), printConfig: boolean };
+const upgradeNode = {
+  certificateRenewal: boolean, dryRun: boolean, etcdUpgrade: boolean, ignorePreflightErrors: list(string), patches, skipPhases: list(string), imagePullPolicy: pullPolicy, imagePullSerial: boolean,
+};
+
+const upgradeConfiguration = object({
+  ...typeMeta,
+  apply: object({ ...upgradePlan, ...upgradeNode, forceUpgrade: boolean }),
+  diff: object({ kubernetesVersion: string, contextLines: integer }),
+  node: object(upgradeNode),
+  plan: object(upgradePlan),
+  timeouts,
+});
+
+export const installConfiguration: ObjectSchema = object({
   ...typeMeta,
   cni: oneOf("flannel", "bridge", "none"),
   serviceRoute: oneOf("Auto", "Never"),
@@ -103,10 +154,10 @@ export const kubeProxyApiVersion = "kubeproxy.config.k8s.io/v1alpha1";
 export const documentSchemas: Readonly<Record<string, Schema>> = {
   [`${kubeadmApiVersion} InitConfiguration`]: initConfiguration,
   [`${kubeadmApiVersion} ClusterConfiguration`]: clusterConfiguration,
+  [`${kubeadmApiVersion} JoinConfiguration`]: joinConfiguration,
+  [`${kubeadmApiVersion} ResetConfiguration`]: resetConfiguration,
+  [`${kubeadmApiVersion} UpgradeConfiguration`]: upgradeConfiguration,
   [`${installApiVersion} InstallConfiguration`]: installConfiguration,
   [`${kubeletApiVersion} KubeletConfiguration`]: { type: "any" },
   [`${kubeProxyApiVersion} KubeProxyConfiguration`]: { type: "any" },
 };
-
-/** Kinds of kubeadm that other commands read; `init` passes over them as kubeadm does. */
-export const foreignKinds: readonly string[] = ["JoinConfiguration", "ResetConfiguration", "UpgradeConfiguration"];

@@ -71,6 +71,8 @@ export interface InitConfiguration {
   readonly skipPhases: readonly string[];
   readonly patchesDirectory?: string;
   readonly timeouts: Timeouts;
+  /** The file asks for a dry run; `--dry-run` or `--dry-run=false` on the command line wins. */
+  readonly dryRun?: true;
 }
 
 export interface ControlPlaneComponent {
@@ -122,6 +124,13 @@ export interface ClusterConfiguration {
 
 export type EncryptionAlgorithm = "RSA-2048" | "RSA-3072" | "RSA-4096" | "ECDSA-P256" | "ECDSA-P384";
 
+/** What `init` can only be told by flags, next to a configuration file too. */
+export interface FlagsOnly {
+  readonly uploadCerts?: boolean;
+  readonly skipTokenPrint?: boolean;
+  readonly skipCertificateKeyPrint?: boolean;
+}
+
 /** kubestick.io/v1alpha1 InstallConfiguration: what kubeadm has no word for. */
 export interface InstallConfiguration {
   readonly cni: "flannel" | "bridge" | "none";
@@ -137,6 +146,10 @@ export interface VersionFacts {
   readonly etcdTag: string;
   readonly corednsTag: string;
   readonly pauseTag: string;
+  /** The flags of a local etcd member whose names or values depend on the etcd of this minor. */
+  readonly etcdFlags: Readonly<Record<string, string>>;
+  /** The kubelet refuses cgroup v1 unless its configuration says `failCgroupV1: false`; older ones know the field and default to false. */
+  readonly kubeletRefusesCgroupV1: boolean;
 }
 
 export interface ResolvedConfig {
@@ -146,5 +159,6 @@ export interface ResolvedConfig {
   readonly kubelet?: Readonly<Record<string, unknown>>;
   readonly kubeProxy?: Readonly<Record<string, unknown>>;
   readonly install: InstallConfiguration;
+  readonly flags?: FlagsOnly;
   readonly version: VersionFacts;
 }

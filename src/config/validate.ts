@@ -2,11 +2,15 @@
  * Every rule kubeadm checks on Init- and ClusterConfiguration (apis/kubeadm/validation/validation.go), all findings at once.
  * Paths are field paths, so that the loader can add line and column.
  */
-import { cidrSize, familyOf, isGlobalUnicast, parseCidrList, splitHostPort, type Cidr } from "./address.ts";
+import { cidrSize, familyOf, parseCidrList, splitHostPort, type Cidr } from "./address.ts";
 import { parseDuration } from "./duration.ts";
 import { isDnsSubdomain, isWildcardSubdomain, nearest } from "./names.ts";
 import type { Problem } from "./load.ts";
-import type { Arg, ClusterConfiguration, ExternalEtcd, InitConfiguration, ResolvedConfig } from "./types.ts";
+import { validateArgs, validateCertificateKey, validateEndpoint, validateNodeRegistration, validateToken, type Report } from "./node-registration.ts";
+import type { ClusterConfiguration, ExternalEtcd, InitConfiguration, ResolvedConfig } from "./types.ts";
+
+/** Host with port, then path, as the distribution project writes references; upper case is fine in the host alone. */
+const imageRepository = /^(?:\[[0-9a-fA-F:]+\]|[a-zA-Z0-9]+(?:[._-]+[a-zA-Z0-9]+)*)(?::\d+)?(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$/;
 
 export interface Validation {
   readonly errors: readonly Problem[];
@@ -24,24 +28,13 @@ export function validateConfig(config: ResolvedConfig): Validation {
   return { errors, warnings };
 }
 
-type Report = (path: string, message: string) => void;
-
 function validateInit(init: InitConfiguration, report: Report): void {
-  const { advertiseAddress, bindPort } = init.localAPIEndpoint;
-  if (advertiseAddress !== "" && familyOf(advertiseAddress) === undefined) report("InitConfiguration.localAPIEndpoint.advertiseAddress", `${JSON.stringify(advertiseAddress)} is not an IP address`);
-  else if (advertiseAddress !== "" && !isGlobalUnicast(advertiseAddress)) report("InitConfiguration.localAPIEndpoint.advertiseAddress", `${advertiseAddress} cannot be reached by other nodes; it must be a global unicast address`);
-  if (!Number.isInteger(bindPort) || bindPort < 1 || bindPort > 65_535) report("InitConfiguration.localAPIEndpoint.bindPort", `${bindPort} is not a port (1 to 65535)`);
-  const { name, criSocket, kubeletExtraArgs } = init.nodeRegistration;
-  if (!isDnsSubdomain(name)) report("InitConfiguration.nodeRegistration.name", `${JSON.stringify(name)} is not a node name: lower-case letters, digits, - and . only (RFC 1123); set --node-name or the hostname`);
-  if (!criSocket.startsWith("unix:///")) report("InitConfiguration.nodeRegistration.criSocket", `${JSON.stringify(criSocket)} must be a URL such as unix:///var/run/containerd/containerd.sock`);
-  validateArgs("InitConfiguration.nodeRegistration.kubeletExtraArgs", kubeletExtraArgs, report);
-  if (init.certificateKey !== undefined && !/^[0-9a-fA-F]{64}$/.test(init.certificateKey)) report("InitConfiguration.certificateKey", "must be 64 hexadecimal characters (32 bytes)");
-  const ignored = init.nodeRegistration.ignorePreflightErrors;
-  if (ignored.includes("all") && ignored.length > 1) report("InitConfiguration.nodeRegistration.ignorePreflightErrors", "all cannot be combined with other names");
+  validateEndpoint("InitConfiguration.localAPIEndpoint", init.localAPIEndpoint, report);
+  validateNodeRegistration("InitConfiguration.nodeRegistration", init.nodeRegistration, report);
+  validateCertificateKey("InitConfiguration.certificateKey", init.certificateKey, report);
   init.bootstrapTokens.forEach((token, index) => {
     const path = `InitConfiguration.bootstrapTokens.${index}`;
-    // The value itself is a secret and stays out of the message.
-    if (token.token !== undefined && !/^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(token.token)) report(`${path}.token`, "must have the form abcdef.0123456789abcdef (6 and 16 lower-case letters or digits)");
+    if (token.token !== undefined) validateToken(`${path}.token`, token.token, report);
     const ttl = parseDuration(token.ttl);
     if (ttl === undefined || ttl < 0) report(`${path}.ttl`, `${JSON.stringify(token.ttl)} must be a duration such as 24h0m0s, or 0s for never`);
     if (token.expires !== undefined) report(`${path}.expires`, "use ttl; expires cannot be combined with it");
@@ -63,8 +56,9 @@ function validateCluster(cluster: ClusterConfiguration, report: Report, warnings
   for (const san of cluster.apiServer.certSANs ?? []) validateSan(`${kind}.apiServer.certSANs`, san, report);
   for (const name of ["apiServer", "controllerManager", "scheduler"] as const) validateArgs(`${kind}.${name}.extraArgs`, cluster[name].extraArgs ?? [], report);
   if (!cluster.certificatesDir.startsWith("/")) report(`${kind}.certificatesDir`, `${JSON.stringify(cluster.certificatesDir)} must be an absolute path`);
-  if (!/^[a-z0-9]+(?:[._-][a-z0-9]+)*(?::\d+)?(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$/.test(cluster.imageRepository)) report(`${kind}.imageRepository`, `${JSON.stringify(cluster.imageRepository)} is not an image repository such as registry.k8s.io`);
+  if (!imageRepository.test(cluster.imageRepository)) report(`${kind}.imageRepository`, `${JSON.stringify(cluster.imageRepository)} is not an image repository such as registry.k8s.io`);
   for (const gate of Object.keys(cluster.featureGates ?? {})) {
+    if (gate === "NodeLocalCRISocket" && cluster.featureGates?.[gate] === false) report(`${kind}.featureGates`, "NodeLocalCRISocket is always on since 1.36 and cannot be switched off");
     if (knownFeatureGates.includes(gate)) continue;
     const close = nearest(gate, knownFeatureGates);
     report(`${kind}.featureGates`, `unknown feature gate ${gate}${close === undefined ? ` (known: ${knownFeatureGates.join(", ")})` : `; did you mean ${close}?`}`);
@@ -85,12 +79,6 @@ function validateCluster(cluster: ClusterConfiguration, report: Report, warnings
   }
 }
 
-function validateArgs(path: string, args: readonly Arg[], report: Report): void {
-  args.forEach((arg, index) => {
-    if (typeof arg?.name !== "string" || arg.name === "") report(`${path}.${index}`, "an argument needs a name");
-  });
-}
-
 function validateSan(path: string, san: string, report: Report): void {
   if (familyOf(san) === undefined && !isDnsSubdomain(san) && !isWildcardSubdomain(san)) report(path, `${JSON.stringify(san)} is neither an IP address nor a DNS name`);
 }
@@ -103,6 +91,9 @@ function validateExternalEtcd(etcd: ExternalEtcd, report: Report): void {
     const url = URL.parse(endpoint);
     if (url === null || !["http:", "https:"].includes(url.protocol)) report(`${path}.endpoints`, `${JSON.stringify(endpoint)} must be a URL such as https://10.0.0.5:2379`);
     else if (secure && url.protocol !== "https:") report(`${path}.endpoints`, `${endpoint} must use https because certificates are given`);
+  }
+  for (const endpoint of etcd.httpEndpoints ?? []) {
+    if (!["http:", "https:"].includes(URL.parse(endpoint)?.protocol ?? "")) report(`${path}.httpEndpoints`, `${JSON.stringify(endpoint)} must be a URL such as http://10.0.0.5:2381`);
   }
   for (const field of ["caFile", "certFile", "keyFile"] as const) {
     if (etcd[field] !== "" && !etcd[field].startsWith("/")) report(`${path}.${field}`, `${JSON.stringify(etcd[field])} must be an absolute path`);

@@ -126,5 +126,11 @@ function fieldsOf(action: Action): Readonly<Record<string, unknown>> {
     case "image": return { reference: action.image.reference, digest: action.image.target.digest, socket: action.socket, ...(action.alsoAs === undefined ? {} : { alsoAs: action.alsoAs }) };
     case "object": return { policy: action.policy, as: action.as, object: withoutSecrets(action) };
     case "wait": return { title: action.title, probe: action.probe, timeoutMs: action.timeoutMs };
+    case "survey": return { places: action.places };
+    case "unmount": return { path: action.path };
+    case "sandboxes": return { socket: action.socket };
+    case "contents": return { path: action.path, keep: action.keep, keepItself: action.keepItself };
+    case "interface": return { name: action.name };
+    case "rules": return { program: action.program, chainPrefixes: action.chainPrefixes, tables: action.tables };
   }
 }

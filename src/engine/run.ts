@@ -147,6 +147,7 @@ class FlowRun {
     if (failed !== undefined && !dryRun) throw failed;
     this.#postponed ??= failed;
 
+    await refuseUnmade(phase, plan.actions.filter((candidate) => selected.mustBeMade(candidate)), acting);
     const before = { changed: this.#changed, unchanged: this.#unchanged };
     for (const action of plan.actions.filter((candidate) => selected.acts(candidate))) {
       signal.throwIfAborted();

@@ -14,6 +14,8 @@ export interface SelectedPhase {
   readonly leftOut: boolean;
   /** Whether an action of a phase in mode `run` is to be done. */
   acts(action: Pick<Action, "step">): boolean;
+  /** An action of a step that is left out, but that a step which runs needs. */
+  mustBeMade(action: Pick<Action, "step">): boolean;
 }
 
 export function selectPhases(flow: { readonly name: string; readonly phases: readonly AnyPhase[] }, skip: readonly string[], only: readonly string[] | undefined): readonly SelectedPhase[] {
@@ -30,15 +32,17 @@ export function selectPhases(flow: { readonly name: string; readonly phases: rea
   return asked.toReversed().map(({ phase, mode }): SelectedPhase => {
     const reads = mode === "run" || needed.has(phase.id);
     if (reads) for (const need of phase.needs) needed.add(need);
+    const runs = (step: string): boolean => {
+      const path = `${phase.id}/${step}`;
+      return !skipped.has(path) && (wanted === undefined || wanted.has(phase.id) || wanted.has(path));
+    };
+    const neededSteps = new Set((phase.steps ?? []).filter(({ id }) => runs(id)).flatMap(({ needs }) => needs ?? []).filter((id) => !runs(id)));
     return {
       phase,
       leftOut: mode === "skip",
       mode: mode !== "run" && needed.has(phase.id) ? "output" : mode,
-      acts: ({ step }) => {
-        if (step === undefined) return true;
-        const path = `${phase.id}/${step}`;
-        return !skipped.has(path) && (wanted === undefined || wanted.has(phase.id) || wanted.has(path));
-      },
+      acts: ({ step }) => step === undefined || runs(step),
+      mustBeMade: ({ step }) => step !== undefined && neededSteps.has(step),
     };
   }).reverse();
 }

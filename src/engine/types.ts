@@ -104,6 +104,8 @@ export interface ObjectAction extends ActionBase {
   readonly as: "admin" | "super-admin";
   /** Field paths (`data.token-secret`) whose values never enter an event or a diff. A Secret's `data` and `stringData` always are. */
   readonly secret?: true;
+  /** Its owner, whose uid only the API server knows: filled into the ownerReference of that name when the object is compared and written. */
+  readonly owner?: ObjectRef;
   /** Time for all tries of this call, ms. */
   readonly timeoutMs: number;
 }
@@ -127,13 +129,73 @@ export type Probe =
   | { readonly type: "http"; readonly url: string; readonly component: string; readonly ca?: string; readonly certificate?: string; readonly key?: string; readonly socket: string }
   /** `/livez` of the API server through the admin kubeconfig. */
   | { readonly type: "api"; readonly url: string; readonly socket: string }
+  /** GET `/version` of an etcd server says at least `minimum`. An older one fails at once: time does not make it newer. */
+  | { readonly type: "etcd-version"; readonly endpoint: string; readonly minimum: string; readonly ca?: string; readonly certificate?: string; readonly key?: string }
   | { readonly type: "node-ready"; readonly node: string; readonly socket: string }
   /** All pods of these namespaces on this node Ready, and at least one for each named workload. */
   | { readonly type: "workloads"; readonly workloads: readonly ObjectRef[]; readonly node: string; readonly socket: string };
 
+/**
+ * A look before others write: directories, interfaces and packet-filter chains that programs we start will fill. Nothing is made; the
+ * journal remembers what was there, so that a reset takes away all that came later and nothing else.
+ */
+export interface SurveyAction extends ActionBase {
+  readonly kind: "survey";
+  readonly places: readonly SurveyPlace[];
+}
+
+/** `of`: who fills it, and so when it may go. A path may also become a file. */
+export interface SurveyPlace {
+  readonly path: string;
+  readonly of: "etcd" | "kubelet" | "network" | "runtime" | "logs";
+  /** Only made to exist by the cluster: what others put there later is theirs. */
+  readonly onlyIfEmpty?: true;
+}
+
+// What follows is planned by a reset alone, and never journaled.
+
+/** Nothing is mounted at this path. */
+export interface UnmountAction extends ActionBase {
+  readonly kind: "unmount";
+  readonly path: string;
+}
+
+/** No pod sandbox is in this runtime. */
+export interface SandboxesAction extends ActionBase {
+  readonly kind: "sandboxes";
+  readonly socket: string;
+}
+
+/** A path holds only the names in `keep`; without `keepItself` and with nothing to keep, it does not exist. Mount points always stay. */
+export interface ContentsAction extends ActionBase {
+  readonly kind: "contents";
+  readonly path: string;
+  readonly keep: readonly string[];
+  readonly keepItself: boolean;
+  readonly onlyIfEmpty?: true;
+  /** Parents that were not there before, outermost first: they go when they are empty. */
+  readonly parents: readonly string[];
+}
+
+/** There is no network interface of this name. */
+export interface InterfaceAction extends ActionBase {
+  readonly kind: "interface";
+  readonly name: string;
+}
+
+/** No chain with one of these prefixes, no rule that leads to one, and none of these nft tables exist; those in `keep` excepted. */
+export interface RulesAction extends ActionBase {
+  readonly kind: "rules";
+  readonly program: string;
+  readonly chainPrefixes: readonly string[];
+  readonly tables: readonly string[];
+  readonly keep: readonly string[];
+}
+
 export type Action =
   | FileAction | PayloadAction | DirectoryAction | RemoveAction | UnitAction | KernelAction | RouteAction
-  | ImageAction | ObjectAction | WaitAction;
+  | ImageAction | ObjectAction | WaitAction
+  | SurveyAction | UnmountAction | SandboxesAction | ContentsAction | InterfaceAction | RulesAction;
 
 // ---------------------------------------------------------------- phases
 
@@ -196,15 +258,68 @@ export interface PhaseResult {
   readonly text: string;
 }
 
+export interface PhaseStep {
+  readonly id: string;
+  readonly title: string;
+  /** Steps of this phase whose things must be in place when this one runs without them. */
+  readonly needs?: readonly string[];
+}
+
 export interface Phase<Id extends string, In, Out> {
   readonly id: Id;
   /** One line, imperative: `Generate the certificates of the control plane`. */
   readonly title: string;
   /** Names of the earlier phases whose outputs `plan` reads. */
   readonly needs: readonly (keyof In & string)[];
+  /**
+   * Of a phase in `needs`, the steps whose things must be in place when this phase runs without it; default all. Nothing (`[]`) when only what
+   * the plan says is read. So a kubeconfig can be made anew whatever names the API server's certificate has.
+   */
+  readonly reads?: Readonly<Partial<Record<keyof In & string, readonly string[]>>>;
   /** Sub-phases in order, by kubeadm's names. */
-  readonly steps?: readonly { readonly id: string; readonly title: string }[];
+  readonly steps?: readonly PhaseStep[];
   plan(input: PlanInput<In>): Promise<Plan<Out>>;
+}
+
+// ---------------------------------------------------------------- reset
+
+/** What a survey says in the journal. */
+export interface SurveyRecord extends Readonly<Record<string, unknown>> {
+  readonly places: readonly SurveyedPlace[];
+  readonly interfaces: readonly string[];
+  /** Chains and nft tables; undefined: nobody could look. */
+  readonly rules?: readonly string[];
+}
+
+export interface SurveyedPlace extends SurveyPlace {
+  /** `crowded`: too much to remember, so all of it stays. */
+  readonly was: "absent" | "directory" | "crowded" | "other";
+  readonly names: readonly string[];
+  /** Parents that did not exist either, outermost first. */
+  readonly parents: readonly string[];
+}
+
+export interface ResetInput {
+  readonly facts: HostFacts;
+  readonly read: HostReader;
+  readonly criSocket: string;
+  /** undefined: this machine has no journal, or none that knows what was there before. */
+  readonly survey: SurveyRecord | undefined;
+  /** Whether a journal tells of any run here. */
+  readonly recorded: boolean;
+  readonly made: PlanInput<never>["made"];
+  readonly dryRun: boolean;
+  /** Consent to take away what this program has no record of. */
+  readonly force: boolean;
+  readonly cleanupTmpDir: boolean;
+}
+
+/** A phase of a reset: planned from what is there when its turn comes. Its actions are not journaled, and a failure does not end the run. */
+export interface ResetPhase {
+  readonly id: string;
+  readonly title: string;
+  /** Left out: the journal is undone here. */
+  readonly plan?: (input: ResetInput) => Promise<{ readonly actions: readonly Action[]; readonly findings?: readonly Finding[] }>;
 }
 
 // ---------------------------------------------------------------- events

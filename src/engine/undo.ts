@@ -1,5 +1,6 @@
 /**
- * The way back: everything the journal says was made, undone in reverse.
+ * The way back: a reset. Its phases take away what the cluster left on the machine (pods, mounts, data, interfaces, rules), and one of
+ * them is the journal: everything it says was made, undone in reverse.
  *
  * What was found is never removed: changed files get their old content back, units that ran before us run on, directories stay
  * when somebody else put things into them. A failure does not end it; all are told at the end, and the journal stays, so
@@ -13,17 +14,23 @@ import { openClients } from "./clients.ts";
 import { stateDirectoryOf, type RunContext } from "./context.ts";
 import { withEvents } from "./event-queue.ts";
 import { httpGet } from "./http-get.ts";
-import { openJournal } from "./journal.ts";
+import { openJournal, type Journal } from "./journal.ts";
 import { finishedEvent, interrupted, toFailure, type RunOutcome } from "./outcome.ts";
-import type { ActionStatus, JournalEntry, RunEvent } from "./types.ts";
+import { selectPhases } from "./select-phases.ts";
+import type { Action, ActionStatus, Finding, JournalEntry, ResetInput, ResetPhase, RunEvent, SurveyRecord } from "./types.ts";
 
-export type ResetContext = Pick<RunContext, "host" | "pkg" | "runtime" | "connect" | "config" | "dryRun" | "signal" | "stateDirectory" | "lock">;
+export type ResetContext = Pick<RunContext, "host" | "pkg" | "runtime" | "connect" | "config" | "dryRun" | "signal" | "stateDirectory" | "lock"> & {
+  readonly skipPhases?: readonly string[];
+  readonly force?: boolean;
+  readonly cleanupTmpDir?: boolean;
+};
 
-const phase = "undo";
+/** What this room knows of a reset by itself. */
+const journalAlone: readonly ResetPhase[] = [{ id: "undo", title: "Undo what kubestick made on this machine" }];
 
 /** Never throws: how it ended is the last event, `run-finished`, and the generator's value. */
-export function runReset(context: ResetContext): AsyncGenerator<RunEvent, RunOutcome> {
-  return withEvents((emit) => reset(context, emit));
+export function runReset(context: ResetContext, phases: readonly ResetPhase[] = journalAlone): AsyncGenerator<RunEvent, RunOutcome> {
+  return withEvents((emit) => new Reset(context, phases, emit).run());
 }
 
 /**
@@ -34,41 +41,192 @@ export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEnt
   return entries.filter((entry) => entry.what === "intent").toReversed();
 }
 
-async function reset(context: ResetContext, emit: (event: RunEvent) => void): Promise<RunOutcome> {
-  const { host, dryRun, signal } = context;
-  const started = host.now().getTime();
-  const failures: { readonly id: string; readonly error: KubestickError }[] = [];
-  const counts = { changed: 0, unchanged: 0 };
-  let lock: { release(): Promise<void> } | undefined;
-  let error: KubestickError | undefined;
-  emit({ type: "run-started", flow: "reset", dryRun, phases: [{ id: phase, title: "Undo what kubestick made on this machine" }] });
-  try {
-    if (!dryRun) lock = await context.lock?.();
-    emit({ type: "phase-started", phase, title: "Undo what kubestick made on this machine", index: 0, total: 1 });
-    const undo = await undoContext(context);
-    try {
-      const entries = undoOrder(undo.journal.entries);
-      for (const [index, entry] of entries.entries()) {
-        if (signal.aborted) throw interrupted("reset", undefined, entries.slice(index).map(({ id }) => id));
-        await undoOne(entry, undo, emit, counts, failures);
-      }
-      if (!dryRun) {
-        await afterwards(undo, emit, failures);
-        if (failures.length === 0) await host.remove(undo.stateDirectory, { recursive: true });
-      }
-    } finally {
-      await undo.clients.close();
-    }
-    error = incomplete(failures, undo.stateDirectory);
-  } catch (thrown) {
-    error = signal.aborted && !(thrown instanceof KubestickError) ? interrupted("reset", undefined, []) : toFailure(thrown, "undoing what kubestick made");
+/** What init noted of the machine before the cluster filled it. */
+export function surveyOf(entries: readonly JournalEntry[]): SurveyRecord | undefined {
+  const undo = entries.find((entry) => entry.kind === "survey" && entry.what === "intent")?.undo;
+  return Array.isArray(undo?.["places"]) && Array.isArray(undo["interfaces"]) ? undo as SurveyRecord : undefined;
+}
+
+class Reset {
+  readonly #context: ResetContext;
+  readonly #phases: readonly ResetPhase[];
+  readonly #emit: (event: RunEvent) => void;
+  readonly #failures: { readonly id: string; readonly error: KubestickError }[] = [];
+  readonly #planned = new Set<string>();
+  readonly #counts = { changed: 0, unchanged: 0 };
+
+  constructor(context: ResetContext, phases: readonly ResetPhase[], emit: (event: RunEvent) => void) {
+    this.#context = context;
+    this.#phases = phases;
+    this.#emit = emit;
   }
-  await lock?.release().catch((thrown: unknown) => { error ??= toFailure(thrown, "releasing the lock"); });
-  const ms = Math.max(0, host.now().getTime() - started);
-  emit({ type: "phase-finished", phase, ms, ...counts });
-  const outcome: RunOutcome = { ok: error === undefined, exitCode: error?.exitCode ?? 0, ...counts, ms, results: [], ...(error === undefined ? {} : { error }) };
-  emit(finishedEvent(outcome));
-  return outcome;
+
+  async run(): Promise<RunOutcome> {
+    const { host, dryRun, signal } = this.#context;
+    const started = host.now().getTime();
+    let lock: { release(): Promise<void> } | undefined;
+    let error: KubestickError | undefined;
+    try {
+      const selected = selectPhases({ name: "reset", phases: this.#phases.map(({ id, title }) => ({ id, title, needs: [], plan: () => Promise.resolve({ actions: [], output: {} }) })) }, this.#context.skipPhases ?? [], undefined);
+      this.#emit({ type: "run-started", flow: "reset", dryRun, phases: this.#phases.map(({ id, title }) => ({ id, title })) });
+      if (!dryRun) lock = await this.#context.lock?.();
+      const undo = await undoContext(this.#context);
+      try {
+        for (const [index, phase] of this.#phases.entries()) {
+          if (selected[index]?.mode === "run") await this.#phase(phase, index, undo);
+          else this.#emit({ type: "phase-skipped", phase: phase.id, reason: "left out by --skip-phases" });
+        }
+        const all = selected.every(({ mode }) => mode === "run");
+        // The record goes last, and only when nothing is left that it would be needed for.
+        if (!dryRun && all && this.#failures.length === 0) await host.remove(undo.stateDirectory, { recursive: true });
+      } finally {
+        await undo.clients.close();
+      }
+      error = incomplete(this.#failures, undo.stateDirectory);
+    } catch (thrown) {
+      error = signal.aborted && !(thrown instanceof KubestickError) ? interrupted("reset", undefined, []) : toFailure(thrown, "resetting this machine");
+    }
+    await lock?.release().catch((thrown: unknown) => { error ??= toFailure(thrown, "releasing the lock"); });
+    const ms = Math.max(0, host.now().getTime() - started);
+    const outcome: RunOutcome = { ok: error === undefined, exitCode: error?.exitCode ?? 0, ...this.#counts, ms, results: [], ...(error === undefined ? {} : { error }) };
+    this.#emit(finishedEvent(outcome));
+    return outcome;
+  }
+
+  async #phase(phase: ResetPhase, index: number, undo: UndoContext): Promise<void> {
+    const { host } = this.#context;
+    const started = host.now().getTime();
+    const before = { ...this.#counts };
+    this.#emit({ type: "phase-started", phase: phase.id, title: phase.title, index, total: this.#phases.length });
+    if (phase.plan === undefined) {
+      await this.#undoJournal(phase.id, undo);
+    } else {
+      const { actions, findings = [] } = await this.#plan(phase, undo.journal);
+      for (const finding of findings) this.#emit({ type: "finding", phase: phase.id, finding });
+      this.#judge(phase.id, index, findings);
+      for (const [at, action] of actions.entries()) {
+        if (this.#context.signal.aborted) throw interrupted("reset", phase.id, actions.slice(at).map(({ id }) => id));
+        await this.#takeAway(phase.id, action, undo);
+      }
+    }
+    this.#emit({
+      type: "phase-finished", phase: phase.id, ms: Math.max(0, host.now().getTime() - started),
+      changed: this.#counts.changed - before.changed, unchanged: this.#counts.unchanged - before.unchanged,
+    });
+  }
+
+  async #plan(phase: ResetPhase, journal: Journal): Promise<{ readonly actions: readonly Action[]; readonly findings?: readonly Finding[] }> {
+    const { host, config, dryRun, force, cleanupTmpDir } = this.#context;
+    const input: ResetInput = {
+      facts: await host.facts(), read: host, criSocket: config.init.nodeRegistration.criSocket, survey: surveyOf(journal.entries), recorded: journal.entries.length > 0,
+      made: { has: (id) => journal.has(id) }, dryRun, force: force === true, cleanupTmpDir: cleanupTmpDir === true,
+    };
+    try {
+      return await (phase.plan as NonNullable<ResetPhase["plan"]>)(input);
+    } catch (thrown) {
+      // What cannot be looked at cannot be taken away; the rest can.
+      this.#failed(phase.id, phase.id, toFailure(thrown, `planning phase ${phase.id} of reset`), "remove");
+      return { actions: [] };
+    }
+  }
+
+  /** The first phase decides whether there is a reset at all; later ones are only about their own part. */
+  #judge(phase: string, index: number, findings: readonly Finding[]): void {
+    for (const { check, severity, message, hint } of findings) {
+      if (severity !== "error") continue;
+      const error = new KubestickError({
+        code: index === 0 ? "RESET_REFUSED" : "RESET_BLOCKED",
+        attempted: `resetting this machine (${check})`,
+        happened: `${message.charAt(0).toUpperCase()}${message.slice(1)}.`,
+        next: index === 0 ? `${hint ?? ""} To go on: kubestick reset --force`.trim() : hint ?? "Run the same command again.",
+      });
+      if (index === 0 && !this.#context.dryRun) throw error;
+      this.#failures.push({ id: `${phase} ${check}`, error });
+    }
+  }
+
+  async #takeAway(phase: string, action: Action, context: UndoContext): Promise<void> {
+    const { id, kind } = action;
+    const handler = handlerOf(kind);
+    const tell = (status: ActionStatus, detail: string): void => { this.#emit({ type: "action", phase, id, kind, status, detail }); };
+    try {
+      const observed = await handler.observe(action, context, ignore);
+      if (observed.state === "same") return;
+      if (this.#context.dryRun) {
+        // Two phases need the same thing gone first; it goes once.
+        if (!this.#planned.has(id)) tell("planned", observed.detail);
+        this.#planned.add(id);
+        this.#counts.changed += 1;
+        return;
+      }
+      if (handler.slow) tell("started", observed.detail);
+      const applied = await handler.apply(action, context, ignore, observed);
+      const second = await handler.verify?.(action, context);
+      if (second?.state === "differs") throw comesBack(action, second.detail);
+      this.#counts.changed += 1;
+      tell("removed", applied.detail);
+    } catch (thrown) {
+      this.#failed(phase, id, toFailure(thrown, `removing ${id}`), kind);
+    }
+  }
+
+  #failed(phase: string, id: string, error: KubestickError, kind: Action["kind"]): void {
+    this.#failures.push({ id, error });
+    this.#emit({ type: "action", phase, id, kind, status: "failed", detail: error.happened });
+  }
+
+  async #undoJournal(phase: string, undo: UndoContext): Promise<void> {
+    const entries = undoOrder(undo.journal.entries);
+    for (const [index, entry] of entries.entries()) {
+      if (this.#context.signal.aborted) throw interrupted("reset", undefined, entries.slice(index).map(({ id }) => id));
+      await this.#undoOne(phase, entry, undo);
+    }
+    if (!undo.dryRun) await this.#afterwards(phase, undo);
+  }
+
+  async #undoOne(phase: string, entry: JournalEntry, context: UndoContext): Promise<void> {
+    const tell = (status: ActionStatus, detail?: string): void => {
+      this.#emit({ type: "action", phase, id: entry.id, kind: entry.kind, status, ...(detail === undefined ? {} : { detail }) });
+    };
+    // A survey is read, not undone.
+    if (entry.kind === "survey") return;
+    if (context.dryRun) {
+      this.#counts.changed += 1;
+      return tell("planned", "to be undone");
+    }
+    try {
+      const undone = await handlerOf(entry.kind).undo(entry, context);
+      if (undone === undefined) return;
+      if (undone.status === "removed") this.#counts.changed += 1;
+      else this.#counts.unchanged += 1;
+      tell(undone.status, undone.detail);
+    } catch (thrown) {
+      this.#failed(phase, entry.id, toFailure(thrown, `undoing ${entry.id}`), entry.kind);
+    }
+  }
+
+  /** systemd learns of removed unit files; units that were there before us read their old configuration again. */
+  async #afterwards(phase: string, { host, afterwards: { reload, restart } }: UndoContext): Promise<void> {
+    const attempt = async (id: string, work: () => Promise<void>): Promise<void> => {
+      await work().catch((thrown: unknown) => { this.#failed(phase, id, toFailure(thrown, `undoing ${id}`), "unit"); });
+    };
+    if (reload) await attempt("unit/daemon-reload", () => host.daemonReload());
+    for (const name of restart) await attempt(`unit/${name}`, () => host.unitCommand(name, "restart"));
+  }
+}
+
+/** A reset tells of things, not of bytes. */
+function ignore(): void {
+  // Nothing to report.
+}
+
+function comesBack({ id }: Action, detail: string): KubestickError {
+  return new KubestickError({
+    code: "VERIFY_FAILED",
+    attempted: `removing ${id}`,
+    happened: `It was removed, but a second look still finds: ${detail}.`,
+    next: "Something on this machine makes it again. Find out what does, stop it, then run the same command again.",
+  });
 }
 
 async function undoContext(context: ResetContext): Promise<UndoContext> {
@@ -81,49 +239,13 @@ async function undoContext(context: ResetContext): Promise<UndoContext> {
   };
 }
 
-async function undoOne(entry: JournalEntry, context: UndoContext, emit: (event: RunEvent) => void, counts: { changed: number; unchanged: number }, failures: { readonly id: string; readonly error: KubestickError }[]): Promise<void> {
-  const tell = (status: ActionStatus, detail?: string): void => {
-    emit({ type: "action", phase, id: entry.id, kind: entry.kind, status, ...(detail === undefined ? {} : { detail }) });
-  };
-  if (context.dryRun) {
-    counts.changed += 1;
-    return tell("planned", "to be undone");
-  }
-  try {
-    const undone = await handlerOf(entry.kind).undo(entry, context);
-    if (undone === undefined) return;
-    if (undone.status === "removed") counts.changed += 1;
-    else counts.unchanged += 1;
-    tell(undone.status, undone.detail);
-  } catch (thrown) {
-    const error = toFailure(thrown, `undoing ${entry.id}`);
-    failures.push({ id: entry.id, error });
-    tell("failed", error.happened);
-  }
-}
-
-/** systemd learns of removed unit files; units that were there before us read their old configuration again. */
-async function afterwards({ host, afterwards: { reload, restart } }: UndoContext, emit: (event: RunEvent) => void, failures: { readonly id: string; readonly error: KubestickError }[]): Promise<void> {
-  const attempt = async (id: string, work: () => Promise<void>): Promise<void> => {
-    try {
-      await work();
-    } catch (thrown) {
-      const error = toFailure(thrown, `undoing ${id}`);
-      failures.push({ id, error });
-      emit({ type: "action", phase, id, kind: "unit", status: "failed", detail: error.happened });
-    }
-  };
-  if (reload) await attempt("unit/daemon-reload", () => host.daemonReload());
-  for (const name of restart) await attempt(`unit/${name}`, () => host.unitCommand(name, "restart"));
-}
-
 function incomplete(failures: readonly { readonly id: string; readonly error: KubestickError }[], stateDirectory: string): KubestickError | undefined {
   if (failures.length === 0) return undefined;
   return new KubestickError({
     code: "RESET_INCOMPLETE",
-    attempted: "undoing what kubestick made",
-    happened: `${failures.length} ${failures.length === 1 ? "thing" : "things"} could not be undone: ${failures.map(({ id }) => id).join(", ")}.`,
-    next: `Cure what is listed and run the same command again; ${stateDirectory} stays until everything is undone.`,
+    attempted: "resetting this machine",
+    happened: `${failures.length} ${failures.length === 1 ? "thing" : "things"} could not be removed: ${failures.map(({ id }) => id).join(", ")}.`,
+    next: `Cure what is listed and run the same command again; ${stateDirectory} stays until everything is gone.`,
     details: failures.map(({ id, error }) => `${id}: ${error.happened} ${error.next}`),
   });
 }

@@ -19,6 +19,7 @@ import { markControlPlane } from "../phases/mark-control-plane.ts";
 import { node } from "../phases/node.ts";
 import { preflight } from "../phases/preflight.ts";
 import { showJoinCommand } from "../phases/show-join-command.ts";
+import { uploadCerts } from "../phases/upload-certs.ts";
 import { uploadConfig } from "../phases/upload-config.ts";
 import { waitControlPlane } from "../phases/wait-control-plane.ts";
 import { waitNode } from "../phases/wait-node.ts";
@@ -35,6 +36,7 @@ export const initFlow = flow("init")
   .add(kubeletStart)
   .add(waitControlPlane)
   .add(uploadConfig)
+  .add(uploadCerts)
   .add(markControlPlane)
   .add(bootstrapToken)
   .add(kubeletFinalize)

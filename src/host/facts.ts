@@ -7,8 +7,11 @@ import { access, open, readFile, stat } from "node:fs/promises";
 import { connect } from "node:net";
 import { hostname, networkInterfaces, release } from "node:os";
 import { join } from "node:path";
+import { isKubestickError } from "../errors.ts";
 import { searchPath } from "./exec.ts";
 import { parseAddresses, parseRoutes } from "./ip-json.ts";
+import { sysctlPath } from "./kernel.ts";
+import { readKernelConfig } from "./kernel-config.ts";
 import { readListening } from "./listening.ts";
 import { readProcRoutes } from "./proc-routes.ts";
 import { answer, readUnit, systemdAnswers, type Exec } from "./systemd.ts";
@@ -24,7 +27,7 @@ const wantedCommands = [
 ];
 
 export async function readFacts(exec: Exec): Promise<HostFacts> {
-  const [osRelease, status, meminfo, swaps, resolv, systemd, addresses, routes, commands, criSockets, container] = await Promise.all([
+  const [osRelease, status, meminfo, swaps, resolv, systemd, addresses, routes, commands, criSockets, container, kernelConfig, hostnameResolves, readOnlySysctls] = await Promise.all([
     textOf("/etc/os-release").then(async (text) => text || (await textOf("/usr/lib/os-release"))),
     textOf("/proc/self/status"),
     textOf("/proc/meminfo"),
@@ -36,6 +39,9 @@ export async function readFacts(exec: Exec): Promise<HostFacts> {
     findCommands(wantedCommands),
     acceptingSockets(criCandidates),
     insideContainer(exec),
+    readKernelConfig(release()),
+    resolves(exec, hostname()),
+    readOnly(["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"]),
   ]);
   const os = parseOsRelease(osRelease);
   return {
@@ -61,6 +67,9 @@ export async function readFacts(exec: Exec): Promise<HostFacts> {
     listening: readListening(),
     proxyEnvironment: proxiesOf(process.env),
     container,
+    ...(kernelConfig === undefined ? {} : { kernelConfig }),
+    ...(hostnameResolves === undefined ? {} : { hostnameResolves }),
+    readOnlySysctls,
   };
 }
 
@@ -179,6 +188,26 @@ async function insideContainer(exec: Exec): Promise<boolean> {
   if (detected !== undefined) return detected.trim() !== "none";
   // The program answers "none" with exit code 1, like an absent one: these marks are what it would have looked at itself.
   return (await Promise.all(["/run/systemd/container", "/.dockerenv", "/run/.containerenv"].map(exists))).includes(true);
+}
+
+/** How long a name service may take: one that needs longer keeps every login waiting too, but an installation need not join them. */
+const lookupTimeoutMs = 1500;
+
+/** By the program, which can be ended: a resolver whose servers are out of reach keeps a thread of this process for half a minute. */
+async function resolves(exec: Exec, name: string): Promise<boolean | undefined> {
+  try {
+    const { code } = await exec(["getent", "hosts", name], { timeoutMs: lookupTimeoutMs });
+    // getent(1): 2 is "not found"; anything else is no answer.
+    return code === 0 ? true : code === 2 ? false : undefined;
+  } catch (error) {
+    if (isKubestickError(error)) return undefined;
+    throw error;
+  }
+}
+
+async function readOnly(keys: readonly string[]): Promise<readonly string[]> {
+  const found = await Promise.all(keys.map(async (key) => (await exists(sysctlPath(key))) && !(await opensForWriting(sysctlPath(key)))));
+  return keys.filter((_, index) => found[index]);
 }
 
 /**

@@ -18,6 +18,9 @@ import { execute } from "./exec.ts";
 import { readFacts, readRoutes } from "./facts.ts";
 import { hostFailure, isMissing } from "./failures.ts";
 import { dropRoute, isModuleLoaded, loadKernelModule, putRoute, readSysctl, writeSysctl } from "./kernel.ts";
+import { readMounts, unmountPath } from "./mounts.ts";
+import { dropInterface, readInterfaces } from "./interfaces.ts";
+import { readPacketFilter } from "./packet-filter.ts";
 import { readUnit, readUnitLog, reloadDaemon, runUnitCommand } from "./systemd.ts";
 import type { FileStat, Host } from "./types.ts";
 
@@ -34,6 +37,9 @@ export function nodeHost(): Host {
     moduleLoaded: isModuleLoaded,
     sysctl: readSysctl,
     routes: () => readRoutes(execute),
+    mounts: readMounts,
+    interfaces: readInterfaces,
+    packetFilter: () => readPacketFilter(execute),
     unitLog: (name, lines) => readUnitLog(execute, name, lines),
     now: () => new Date(),
 
@@ -51,6 +57,8 @@ export function nodeHost(): Host {
     setSysctl: writeSysctl,
     replaceRoute: (route) => putRoute(execute, route),
     deleteRoute: (route) => dropRoute(execute, route),
+    unmount: (path) => unmountPath(execute, path),
+    deleteInterface: (name) => dropInterface(execute, name),
     exec: execute,
     sleep: async (ms, signal) => { await delay(ms, undefined, signal === undefined ? {} : { signal }); },
   };

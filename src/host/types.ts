@@ -65,6 +65,19 @@ export interface ListeningPort {
   readonly process?: string;
 }
 
+export interface Mount {
+  readonly path: string;
+  /** File system type: `tmpfs`, `overlay`, `nfs4`, `nsfs`. */
+  readonly type: string;
+}
+
+/** One set of packet-filter rules, as the program that reads and writes it prints them. */
+export type RuleSet =
+  /** `iptables-save` format. `program` is the stem: `iptables-legacy`, to which `-save` and `-restore` are added. */
+  | { readonly form: "iptables"; readonly program: string; readonly text: string }
+  /** `nft -j list ruleset`. Holds what iptables-nft made, too. */
+  | { readonly form: "nft"; readonly program: string; readonly text: string };
+
 export interface Disk {
   /** Mount point that holds the path. */
   readonly mount: string;
@@ -108,6 +121,12 @@ export interface HostFacts {
   readonly proxyEnvironment: Readonly<Record<string, string>>;
   /** A container or namespace guest (systemd-detect-virt --container), where modules and some sysctls belong to somebody else. */
   readonly container: boolean;
+  /** How the running kernel was built: options that are `y` or `m`, without `CONFIG_`. Absent when no place tells. */
+  readonly kernelConfig?: { readonly source: string; readonly options: Readonly<Record<string, "y" | "m">> };
+  /** The host name is in /etc/hosts or some name service knows it. Absent when there was no way to ask, or no answer in time. */
+  readonly hostnameResolves?: boolean;
+  /** Forwarding settings that exist here and cannot be written: `net.ipv4.ip_forward`, `net.ipv6.conf.all.forwarding`. */
+  readonly readOnlySysctls: readonly string[];
 }
 
 /** Reads only. Everything resolves to undefined (not an error) when the thing does not exist. */
@@ -129,6 +148,12 @@ export interface HostReader {
   /** Value of a sysctl key in dotted form, trimmed; undefined when the key does not exist. */
   sysctl(key: string): Promise<string | undefined>;
   routes(): Promise<readonly Route[]>;
+  /** Mounts in the order they were made. */
+  mounts(): Promise<readonly Mount[]>;
+  /** Names of the network interfaces. */
+  interfaces(): Promise<readonly string[]>;
+  /** What the packet filter programs of this machine show. Empty: there is none of them, which does not say that there are no rules. */
+  packetFilter(): Promise<readonly RuleSet[]>;
   /** Newest lines of a unit's journal of this boot, oldest first. */
   unitLog(name: string, lines: number): Promise<readonly string[]>;
   now(): Date;
@@ -166,6 +191,10 @@ export interface Host extends HostReader {
   setSysctl(key: string, value: string): Promise<void>;
   replaceRoute(route: Route): Promise<void>;
   deleteRoute(route: Route): Promise<void>;
+  /** The topmost mount at this path; none there is fine. */
+  unmount(path: string): Promise<void>;
+  /** An interface that is not there is fine. */
+  deleteInterface(name: string): Promise<void>;
   /** argv only, never a shell. Rejects when the program cannot be started or runs longer than `timeoutMs` (default 60 s); a non-zero exit is a result. */
   exec(argv: readonly [string, ...string[]], options?: { readonly stdin?: ByteSource; readonly timeoutMs?: number; readonly env?: Readonly<Record<string, string>> }): Promise<ExecResult>;
   sleep(ms: number, signal?: AbortSignal): Promise<void>;

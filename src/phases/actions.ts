@@ -1,7 +1,7 @@
 /** Constructors for actions: one place that knows how an action's id is spelled. Pure. */
 import { createHash } from "node:crypto";
-import type { KubeObject } from "../cluster/types.ts";
-import type { DirectoryAction, FileAction, ImageAction, KernelAction, ObjectAction, PayloadAction, Probe, RouteAction, UnitAction, WaitAction } from "../engine/types.ts";
+import type { KubeObject, ObjectRef } from "../cluster/types.ts";
+import type { DirectoryAction, FileAction, ImageAction, KernelAction, ObjectAction, PayloadAction, Probe, RouteAction, SurveyAction, SurveyPlace, UnitAction, WaitAction } from "../engine/types.ts";
 import type { Route } from "../host/types.ts";
 import type { PackageBinary, PackageImage } from "../package/types.ts";
 
@@ -45,7 +45,7 @@ export function image(socket: string, packageImage: PackageImage, alsoAs: readon
   return { kind: "image", id: `image/${packageImage.reference}`, socket, image: packageImage, ...(alsoAs.length > 0 ? { alsoAs } : {}), ...more };
 }
 
-export function object(value: KubeObject, policy: ObjectAction["policy"], timeoutMs: number, more: Common & { readonly as?: "super-admin" } = {}): ObjectAction {
+export function object(value: KubeObject, policy: ObjectAction["policy"], timeoutMs: number, more: Common & { readonly as?: "super-admin"; readonly owner?: ObjectRef } = {}): ObjectAction {
   const { as, ...rest } = more;
   const { name, namespace } = value.metadata;
   return {
@@ -56,6 +56,10 @@ export function object(value: KubeObject, policy: ObjectAction["policy"], timeou
 
 export function wait(name: string, title: string, probe: Probe, timeoutMs: number, more: Common = {}): WaitAction {
   return { kind: "wait", id: `wait/${name}`, title, probe, timeoutMs, ...more };
+}
+
+export function survey(name: string, places: readonly SurveyPlace[], more: Common = {}): SurveyAction {
+  return { kind: "survey", id: `survey/${name}`, places, ...more };
 }
 
 /** Fingerprint over everything a process reads when it starts. */

@@ -3,8 +3,10 @@ import type { ClusterReader, KubeObject } from "../cluster/types.ts";
 import type { Action, Finding, Phase, PlanInput } from "../engine/types.ts";
 import { coreDnsObjects, corefile } from "../manifests/coredns.ts";
 import { kubeProxyObjects } from "../manifests/kube-proxy.ts";
+import { applyPatches } from "../manifests/patches.ts";
 import { object } from "./actions.ts";
 import type { NodeOutput } from "./node.ts";
+import { configuredPatches } from "./patches.ts";
 
 type Input = PlanInput<{ readonly node: NodeOutput }>;
 
@@ -24,7 +26,7 @@ export const addon: Phase<"addon", { readonly node: NodeOutput }, Record<never, 
 };
 
 async function planCoreDns(input: Input, findings: Finding[]): Promise<Action[]> {
-  const { config, cluster, from } = input;
+  const { config, cluster, read, from } = input;
   if (config.cluster.dns.disabled === true) return [];
   const upstream = from.node.machine.dnsUpstream;
   const replicas = await liveReplicas(cluster);
@@ -34,7 +36,9 @@ async function planCoreDns(input: Input, findings: Finding[]): Promise<Action[]>
   // Somebody's own Corefile is never replaced (kubeadm phases/addons/dns); both texts of ours are ours.
   const customised = liveText.trim() !== "" && ![true, false].some((flag) => corefile(domain, flag).trim() === liveText.trim());
   if (customised) findings.push({ check: "Corefile", severity: "info", message: "the Corefile of this cluster was changed by hand", hint: "It is kept as it is." });
+  const patches = await configuredPatches(config, read);
   return coreDnsObjects(config, { upstream, ...(replicas === undefined ? {} : { replicas }) })
+    .map((value) => (value.kind === "Deployment" ? applyPatches(patches, "corednsdeployment", value) : value))
     .map((value) => object(value, customised && value.kind === "ConfigMap" ? "retain" : "replace", config.init.timeouts.kubernetesAPICall, { step: "coredns" }));
 }
 

@@ -2,10 +2,12 @@
 import type { Action, Phase } from "../engine/types.ts";
 import { controlPlanePods, staticPodPath } from "../manifests/static-pods.ts";
 import { optionalCaDirectories } from "../manifests/volumes.ts";
+import { applyPatches } from "../manifests/patches.ts";
 import { toYaml } from "../manifests/yaml.ts";
 import { file } from "./actions.ts";
 import type { CertsOutput } from "./certs.ts";
 import type { KubeconfigOutput } from "./kubeconfig.ts";
+import { configuredPatches, ignoredPatchFindings } from "./patches.ts";
 
 const steps = [
   { id: "apiserver", title: "Write the static pod of kube-apiserver", component: "kube-apiserver" },
@@ -22,12 +24,13 @@ export const controlPlane: Phase<"control-plane", { readonly certs: CertsOutput;
     const caDirectories: string[] = [];
     for (const path of optionalCaDirectories) if ((await read.stat(path)) !== undefined) caDirectories.push(path);
     const pods = controlPlanePods(config, { caDirectories, proxyEnvironment: facts.proxyEnvironment, keylessCa: from.certs.keylessCa });
+    const patches = await configuredPatches(config, read);
     const actions: Action[] = [];
     for (const { id, component } of steps) {
       const pod = pods.find((candidate) => candidate.metadata.name === component);
       if (pod === undefined) throw new TypeError(`no pod is named ${component}`);
-      actions.push(file(staticPodPath(component), 0o600, toYaml(pod), { step: id, parentMode: 0o700 }));
+      actions.push(file(staticPodPath(component), 0o600, toYaml(applyPatches(patches, component, pod)), { step: id, parentMode: 0o700 }));
     }
-    return { actions, output: {} };
+    return { actions, output: {}, findings: ignoredPatchFindings(patches) };
   },
 };

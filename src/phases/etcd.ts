@@ -1,9 +1,11 @@
 /** Phase `etcd`: the local member's data directory and static pod. Nothing with an external etcd. */
 import type { Phase } from "../engine/types.ts";
 import { firstEtcdPod, staticPodPath } from "../manifests/static-pods.ts";
+import { applyPatches } from "../manifests/patches.ts";
 import { toYaml } from "../manifests/yaml.ts";
 import { directory, file } from "./actions.ts";
 import type { CertsOutput } from "./certs.ts";
+import { configuredPatches } from "./patches.ts";
 
 export const etcd: Phase<"etcd", { readonly certs: CertsOutput }, Record<never, never>> = {
   id: "etcd",
@@ -11,7 +13,7 @@ export const etcd: Phase<"etcd", { readonly certs: CertsOutput }, Record<never, 
   // Not its values: a manifest that appears before its certificates makes a crash loop.
   needs: ["certs"],
   steps: [{ id: "local", title: "Write the static pod of the local etcd member" }],
-  async plan({ config }) {
+  async plan({ config, read }) {
     const { local } = config.cluster.etcd;
     const pod = firstEtcdPod(config);
     if (local === undefined || pod === undefined) return { actions: [], output: {} };
@@ -19,7 +21,7 @@ export const etcd: Phase<"etcd", { readonly certs: CertsOutput }, Record<never, 
     return {
       actions: [
         directory(local.dataDir, 0o700, { step }),
-        file(staticPodPath("etcd"), 0o600, toYaml(pod), { step, parentMode: 0o700 }),
+        file(staticPodPath("etcd"), 0o600, toYaml(applyPatches(await configuredPatches(config, read), "etcd", pod)), { step, parentMode: 0o700 }),
       ],
       output: {},
     };

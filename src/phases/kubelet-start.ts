@@ -2,21 +2,23 @@
 import type { Phase } from "../engine/types.ts";
 import { instanceConfigText, kubeletFiles, kubeletFlagsText, nodeKubeletConfiguration } from "../manifests/kubelet.ts";
 import { kubeletDirectory } from "../manifests/names.ts";
+import { applyPatches } from "../manifests/patches.ts";
 import { toYaml } from "../manifests/yaml.ts";
 import { directory, file, fingerprint, unit } from "./actions.ts";
 import type { NodeOutput } from "./node.ts";
+import { configuredPatches } from "./patches.ts";
 
 export const kubeletStart: Phase<"kubelet-start", { readonly node: NodeOutput }, Record<never, never>> = {
   id: "kubelet-start",
   title: "Configure and start the kubelet",
   needs: ["node"],
-  async plan({ config, facts, from }) {
+  async plan({ config, facts, read, from }) {
     const { machine, kubeletFingerprint } = from.node;
-    const configuration = toYaml(nodeKubeletConfiguration(config, {
+    const configuration = toYaml(applyPatches(await configuredPatches(config, read), "kubeletconfiguration", nodeKubeletConfiguration(config, {
       ...(machine.resolvConf === undefined ? {} : { resolvConf: machine.resolvConf }),
       ...(machine.cgroupV1 ? { failCgroupV1: false as const } : {}),
       ...(machine.swapOn ? { failSwapOn: false as const } : {}),
-    }));
+    })));
     const flags = kubeletFlagsText(config, { hostname: facts.hostname, ...(machine.nodeIp === undefined ? {} : { nodeIp: machine.nodeIp }) });
     const instance = instanceConfigText(config);
     return {

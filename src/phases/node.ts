@@ -1,9 +1,9 @@
 /** Phase `node`: what kubeadm leaves to the reader. Kernel settings, the runtime, the kubelet's program and units, from what the file carries. */
 import { familyOf, parseCidrList } from "../config/address.ts";
-import type { Action, Finding, Phase, PlanInput } from "../engine/types.ts";
+import type { Action, Finding, Phase, PlanInput, SurveyPlace } from "../engine/types.ts";
 import type { PackageBinary } from "../package/types.ts";
 import { imageReference } from "../manifests/images.ts";
-import { file, fillTemplate, fingerprint, kernelModule, payload, route, sysctl, unit, wait } from "./actions.ts";
+import { file, fillTemplate, fingerprint, kernelModule, payload, route, survey, sysctl, unit, wait } from "./actions.ts";
 import { containerdUnitPath, decideMachine, ownResolvConfPath, type MachineDecisions } from "./machine.ts";
 
 export interface NodeOutput {
@@ -32,10 +32,26 @@ export const node: Phase<"node", Record<never, never>, NodeOutput> = {
     const binaries = planBinaries(input, machine);
     const runtime = machine.ownRuntime ? planRuntime(input, machine) : [];
     const { actions: kubelet, fingerprint: kubeletFingerprint } = planKubelet(input);
-    const actions: Action[] = [...kernel, ...binaries, ...runtime, ...kubelet, ...planRoutes(input, machine)];
+    const actions: Action[] = [planSurvey(input, machine), ...kernel, ...binaries, ...runtime, ...kubelet, ...planRoutes(input, machine)];
     return { actions, output: { machine, kubeletFingerprint }, findings };
   },
 };
+
+/** Before anything is made: the places that the programs we start are going to fill. */
+function planSurvey({ config }: PlanInput<unknown>, machine: MachineDecisions): Action {
+  const { local } = config.cluster.etcd;
+  const of = (who: SurveyPlace["of"], ...paths: readonly string[]): readonly SurveyPlace[] => paths.map((path) => ({ path, of: who }));
+  return survey("data", [
+    ...(local === undefined ? [] : of("etcd", local.dataDir)),
+    ...of("kubelet", "/var/lib/kubelet", "/usr/libexec/kubernetes"),
+    ...of("network", "/etc/cni/net.d", "/opt/cni/bin", "/var/lib/cni", "/run/flannel", "/run/xtables.lock"),
+    // kube-proxy's pod mounts it, and the runtime makes what is to be mounted; the kernel's package may come later.
+    { path: "/lib/modules", of: "network", onlyIfEmpty: true },
+    ...of("logs", "/var/log/pods", "/var/log/containers"),
+    // A runtime that was there before us keeps its store.
+    ...(machine.ownRuntime ? of("runtime", "/var/lib/containerd", "/run/containerd", "/opt/containerd", "/run/nri", "/run/runc") : []),
+  ], { why: "so that reset takes away what comes later, and nothing else" });
+}
 
 /** What pods need of the kernel. `br_netfilter` makes bridged packets pass the rules of kube-proxy. */
 const modules: readonly { readonly name: string; readonly why: string }[] = [

@@ -5,6 +5,8 @@ import { KubestickError } from "../errors.ts";
 const algorithm = "aes-256-gcm";
 const nonceBytes = 12;
 const tagBytes = 16;
+/** How much longer a value is than its plaintext. */
+export const encryptedOverhead = nonceBytes + tagBytes;
 
 /** 64 hex characters: what `--certificate-key` takes. */
 export function generateCertificateKey(): string {

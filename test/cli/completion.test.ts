@@ -21,7 +21,7 @@ function complete(...words: readonly string[]): readonly string[] {
 test("completion bash offers commands, sub-commands, flags and values", () => {
   assert.ok(complete("").includes("init"));
   assert.deepEqual(complete("ver"), ["version"]);
-  assert.deepEqual(complete("config", ""), ["images", "print"]);
+  assert.deepEqual(complete("config", ""), ["images", "print", "validate", "migrate"]);
   assert.deepEqual(complete("config", "images", "l"), ["list"]);
   assert.deepEqual(complete("init", "--pod"), ["--pod-network-cidr"]);
   assert.deepEqual(complete("init", "--cni", ""), ["flannel", "bridge", "none"]);

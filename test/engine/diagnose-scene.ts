@@ -84,6 +84,9 @@ export function sceneHost(scene: Scene): HostReader {
     moduleLoaded: async () => true,
     sysctl: async () => undefined,
     routes: async () => [],
+    mounts: async () => [],
+    interfaces: async () => [],
+    packetFilter: async () => [],
     unitLog: async (name, lines) => (logs[name] ?? []).slice(-lines),
     now: () => now,
   };

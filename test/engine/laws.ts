@@ -16,7 +16,7 @@ import { defaultStateDirectory, type RunContext } from "../../src/engine/context
 import { journalPath } from "../../src/engine/journal.ts";
 import type { RunOutcome } from "../../src/engine/outcome.ts";
 import { runFlow, type Runnable } from "../../src/engine/run.ts";
-import type { Action, PlanInput, RunEvent } from "../../src/engine/types.ts";
+import type { Action, PlanInput, ResetPhase, RunEvent } from "../../src/engine/types.ts";
 import { runReset } from "../../src/engine/undo.ts";
 import type { MemoryClusterStore } from "../support/memory-cluster.ts";
 import { differences, type MachineSnapshot, type MemoryHost } from "../support/memory-host.ts";
@@ -38,6 +38,8 @@ export interface LawOptions {
   readonly crashPoints?: number;
   /** Takes out of a text what is random by nature, so that two runs can be compared; default: `withoutRandomness`. */
   readonly normalise?: (text: string) => string;
+  /** What a reset of this flow consists of; default: the journal alone. */
+  readonly resetPhases?: readonly ResetPhase[];
 }
 
 export interface Ran {
@@ -57,7 +59,7 @@ export async function collect(run: AsyncGenerator<RunEvent, RunOutcome>): Promis
 export function lawsOf(name: string, makeFlow: () => Runnable, makeWorld: () => World, options: LawOptions = {}): void {
   const normalise = options.normalise ?? withoutRandomness;
   const run = (world: World, changes?: Partial<RunContext>): Promise<Ran> => collect(runFlow(makeFlow(), world.context(changes)));
-  const reset = (world: World): Promise<Ran> => collect(runReset(world.context()));
+  const reset = (world: World): Promise<Ran> => collect(runReset(world.context(), options.resetPhases));
 
   const runWell = async (world: World, when: string): Promise<Ran> => {
     const ran = await run(world);
@@ -187,7 +189,7 @@ export function actionsOf(events: readonly RunEvent[]): readonly Extract<RunEven
   return events.filter((event) => event.type === "action");
 }
 
-function words({ error }: RunOutcome): string {
+export function words({ error }: RunOutcome): string {
   return error === undefined ? "ended well" : [error.message, ...error.details].join("\n");
 }
 
@@ -197,7 +199,7 @@ function lasting(now: MachineSnapshot, start: MachineSnapshot): MachineSnapshot 
 }
 
 /** Machine, images and objects, thing by thing, without what differs between any two runs. */
-function finalState({ host, runtime, cluster }: World, normalise: (text: string) => string): ReadonlyMap<string, string> {
+export function finalState({ host, runtime, cluster }: World, normalise: (text: string) => string): ReadonlyMap<string, string> {
   const { files, units, sysctls, routes, modules } = host.snapshot();
   const state = new Map<string, string>();
   for (const [path, line] of Object.entries(files)) if (!path.startsWith(`${defaultStateDirectory}/`)) state.set(`file ${path}`, normalise(line));
@@ -213,7 +215,7 @@ function finalState({ host, runtime, cluster }: World, normalise: (text: string)
 }
 
 /** One line per thing that differs. */
-function unlike(wanted: ReadonlyMap<string, string>, found: ReadonlyMap<string, string>): readonly string[] {
+export function unlike(wanted: ReadonlyMap<string, string>, found: ReadonlyMap<string, string>): readonly string[] {
   return [...new Set([...wanted.keys(), ...found.keys()])].filter((key) => wanted.get(key) !== found.get(key)).map((key) => `${key}: ${found.get(key) ?? "absent"}, and not ${wanted.get(key) ?? "absent"}`);
 }
 

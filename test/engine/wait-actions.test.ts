@@ -166,4 +166,33 @@ describe("probes", () => {
     assert.equal(await told((made) => { plant(made, "coredns-1", { kind: "ReplicaSet", name: "coredns-extra-6d5f9" }, true); plant(made, "kube-proxy-1", proxy, true); }), "last answer: deployment kube-system/coredns has no pod on cp1");
     assert.equal(await told((made) => { plant(made, "coredns-1", coredns, true); plant(made, "kube-proxy-1", proxy, true); plant(made, "job-1", { kind: "Job", name: "job" }, false, { phase: "Succeeded" }); plant(made, "else", proxy, false, { node: "cp2" }); }), "2 pods");
   });
+
+  const etcd: Probe = { type: "etcd-version", endpoint: "https://192.0.2.20:2379/", minimum: "3.5.24", ca: "/etc/etcd/ca.crt", certificate: "/etc/etcd/client.crt", key: "/etc/etcd/client.key" };
+  const etcdFiles = { "/etc/etcd/ca.crt": "ca", "/etc/etcd/client.crt": "certificate", "/etc/etcd/client.key": "key" };
+
+  test("asks an etcd for its version with the client's certificate, and takes the lowest one and newer", async () => {
+    for (const [version, good] of [["3.5.24", true], ["3.5.24-0", true], ["3.6.0", true], ["4.0.0", true], ["3.5.9", false], ["3.4.99", false], ["2.9.99", false]] as const) {
+      const { run } = bench({ files: etcdFiles });
+      const { events, outcome } = await run([wait(etcd)], {
+        httpGet: async ({ url, ca, certificate, key }) => {
+          assert.deepEqual([url, ca, certificate, key], ["https://192.0.2.20:2379/version", "ca", "certificate", "key"]);
+          return { status: 200, body: JSON.stringify({ etcdserver: version, etcdcluster: "3.5.0" }) };
+        },
+      });
+      assert.equal(outcome.ok, good, version);
+      if (good) assert.deepEqual(actionsOf(events).map(({ detail }) => detail), [`etcd ${version}`]);
+      else assert.match(`${outcome.error?.code} ${outcome.error?.happened} ${outcome.error?.next}`, /^ETCD_TOO_OLD The etcd server .* needs 3\.5\.24 .*ExternalEtcdVersion/);
+    }
+  });
+
+  test("asks an etcd that does not answer again and again, and never without a certificate that was named", async () => {
+    const silent = bench({ files: etcdFiles });
+    let tries = 0;
+    const { outcome } = await silent.run([wait(etcd, 30_000)], { httpGet: async () => { tries += 1; throw new Error("connect ECONNREFUSED 192.0.2.20:2379"); } });
+    assert.ok(tries > 3);
+    assert.match(`${outcome.error?.happened} ${outcome.error?.next}`, /ECONNREFUSED.*curl --cacert \/etc\/etcd\/ca\.crt .*\/version/);
+    const without = bench();
+    const refused = await without.run([wait(etcd, 1000)], { httpGet: async () => { throw new Error("must not be asked"); } });
+    assert.match(refused.outcome.error?.happened ?? "", /\/etc\/etcd\/ca\.crt does not exist/);
+  });
 });

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { KubestickError } from "../../src/errors.ts";
 import { parseCapabilities, parseCpuList, parseNameservers, parseOsRelease, parseSwaps, proxiesOf, readFacts } from "../../src/host/facts.ts";
 import { parseAddresses, parseRoutes } from "../../src/host/ip-json.ts";
+import { parseKernelConfig } from "../../src/host/kernel-config.ts";
 import { mountOf, parseMountPoints } from "../../src/host/disk.ts";
 import { sysctlPath } from "../../src/host/kernel.ts";
 import { readProcRoutes } from "../../src/host/proc-routes.ts";
@@ -38,6 +39,21 @@ describe("facts", () => {
 
   test("proxiesOf() takes any spelling and drops empty values", () => {
     assert.deepEqual(proxiesOf({ http_proxy: "http://p", NO_PROXY: "x", HTTPS_PROXY: "", PATH: "/bin" }), { NO_PROXY: "x", http_proxy: "http://p" });
+  });
+
+  test("parseKernelConfig() takes what is built in or a module", () => {
+    assert.deepEqual(parseKernelConfig("# Linux\nCONFIG_MEMCG=y\n# CONFIG_AUFS_FS is not set\nCONFIG_VXLAN=m\nCONFIG_HZ=250\nCONFIG_X=\"y\"\n"), { MEMCG: "y", VXLAN: "m" });
+    assert.deepEqual(parseKernelConfig(""), {});
+  });
+
+  test("readFacts() tells a name that is not found from a question without an answer", async () => {
+    const asked = async (answer: () => Promise<{ code: number; stdout: string; stderr: string }>) => (await readFacts(async (argv) => {
+      if (argv[0] === "getent") return await answer();
+      throw new KubestickError({ code: "COMMAND_NOT_FOUND", attempted: "x", happened: "absent", next: "x" });
+    })).hostnameResolves;
+    const ended = (code: number) => async () => ({ code, stdout: "", stderr: "" });
+    assert.deepEqual([await asked(ended(0)), await asked(ended(2)), await asked(ended(1))], [true, false, undefined]);
+    assert.equal(await asked(async () => { throw new KubestickError({ code: "COMMAND_TIMED_OUT", attempted: "x", happened: "x", next: "x" }); }), undefined);
   });
 
   test("readFacts() answers on a machine where no program can be run", async () => {

@@ -1,44 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { resolveInitConfig } from "../../src/config/resolve.ts";
-import type { InitOptions } from "../../src/config/options.ts";
-import type { Finding, RuntimeSummary } from "../../src/engine/types.ts";
-import type { HostFacts } from "../../src/host/types.ts";
-import type { PackageIndex } from "../../src/package/types.ts";
-import { preflight } from "../../src/phases/preflight.ts";
 import { plainFacts } from "../support/facts.ts";
 import { packageIndexFor } from "../support/package-index.ts";
-
-interface Case {
-  readonly options?: InitOptions;
-  readonly facts?: HostFacts;
-  readonly pkg?: PackageIndex | undefined;
-  readonly files?: Readonly<Record<string, string>>;
-  readonly made?: readonly string[];
-  readonly free?: number;
-  readonly now?: Date;
-  readonly runtime?: RuntimeSummary;
-}
-
-async function errorsOf(given: Case): Promise<readonly Finding[]> {
-  const facts = given.facts ?? plainFacts();
-  const { config } = resolveInitConfig({ options: given.options ?? {}, facts });
-  const files = given.files ?? {};
-  const { findings = [] } = await preflight.plan({
-    config, facts,
-    pkg: "pkg" in given ? given.pkg : packageIndexFor(config),
-    read: {
-      readText: async (path: string) => files[path],
-      stat: async (path: string) => (files[path] === undefined ? undefined : { type: "file", mode: 0o644, uid: 0, gid: 0, size: files[path].length }),
-      list: async (path: string) => { const names = Object.keys(files).filter((name) => name.startsWith(`${path}/`)); return names.length > 0 ? names : undefined; },
-      disk: async () => ({ mount: "/", freeBytes: given.free ?? 1e12, totalBytes: 1e12, id: "1" }),
-    },
-    made: { has: (id: string) => (given.made ?? []).includes(id) },
-    now: given.now ?? new Date("2026-11-21T00:00:00Z"),
-    runtime: given.runtime,
-  } as never);
-  return findings.filter((finding) => finding.severity === "error");
-}
+import { errorsOf, network, type Case } from "./preflight-bench.ts";
 
 const names = async (given: Case): Promise<readonly string[]> => (await errorsOf(given)).map((finding) => finding.check);
 
@@ -63,7 +28,7 @@ test("preflight says how to get a package when the file carries none", async () 
 
 test("preflight refuses a package for another architecture or version", async () => {
   const { config } = resolveInitConfig({ options: {}, facts: plainFacts() });
-  assert.deepEqual(await names({ pkg: { ...packageIndexFor(config), arch: "arm64", kubernetesVersion: "v1.36.1" } }), ["PackageArchitecture", "KubernetesVersion"]);
+  assert.deepEqual(await names({ pkg: { ...packageIndexFor(config, network), arch: "arm64", kubernetesVersion: "v1.36.1" } }), ["PackageArchitecture", "KubernetesVersion"]);
 });
 
 test("preflight names the process that holds a port, unless an earlier run of ours started it", async () => {
@@ -82,7 +47,7 @@ test("preflight refuses another cluster's manifests and data, under kubeadm's ch
 
 test("preflight counts the missing bytes exactly", async () => {
   const { config } = resolveInitConfig({ options: {}, facts: plainFacts() });
-  const pkg = packageIndexFor(config);
+  const pkg = packageIndexFor(config, network);
   const binaries = pkg.binaries.reduce((sum, binary) => sum + binary.size, 0);
   const blobs = new Map(pkg.images.flatMap((image) => [
     ...[image.target, image.manifest, image.config].map((blob) => [blob.digest, blob.size] as const), ...image.layers.map((layer) => [layer.digest, layer.size + layer.unpackedSize] as const),

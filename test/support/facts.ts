@@ -16,7 +16,7 @@ export function plainFacts(changes: Partial<HostFacts> = {}): HostFacts {
     ],
     nameservers: ["192.0.2.53"], conntrackWritable: true,
     commands: { mount: "/usr/bin/mount", losetup: "/usr/sbin/losetup", cp: "/usr/bin/cp", ip: "/usr/sbin/ip", iptables: "/usr/sbin/iptables" },
-    criSockets: [], listening: [], proxyEnvironment: {}, container: false,
+    criSockets: [], listening: [], proxyEnvironment: {}, container: false, readOnlySysctls: [],
     ...changes,
   };
 }

@@ -9,7 +9,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { KubestickError, errnoOf } from "../../src/errors.ts";
 import { temporaryPath } from "../../src/host/atomic-write.ts";
 import { hostFailure } from "../../src/host/failures.ts";
-import type { ByteSource, Disk, ExecResult, FileStat, Host, HostFacts, Route, UnitState } from "../../src/host/types.ts";
+import type { ByteSource, Disk, ExecResult, FileStat, Host, HostFacts, Mount, Route, RuleSet, UnitState } from "../../src/host/types.ts";
 import { airgappedFacts } from "./facts.ts";
 import { MemoryFiles, directoryEntry, errno, fileEntry, linkEntry } from "./memory-files.ts";
 import { MemoryUnits, type UnitCommand } from "./memory-units.ts";
@@ -37,6 +37,8 @@ export interface MachineSnapshot {
   readonly sysctls: Record<string, string>;
   readonly routes: readonly string[];
   readonly modules: readonly string[];
+  readonly mounts: readonly string[];
+  readonly interfaces: readonly string[];
 }
 
 const standardDirectories = ["/etc/systemd/system", "/etc/modules-load.d", "/etc/sysctl.d", "/opt", "/root", "/run", "/tmp", "/usr/bin", "/usr/lib/systemd/system", "/usr/local/bin", "/var/lib", "/var/log"];
@@ -52,6 +54,10 @@ export class MemoryHost implements Host {
   readonly units = new MemoryUnits(this.files);
   /** CRI sockets that accept; a test's `units.onStart` opens them. */
   readonly openSockets = new Set<string>();
+  /** What programs other than ours change; a test's `units.onStart` does. */
+  readonly mounted: Mount[] = [];
+  readonly links = new Set<string>(["lo", "eth0"]);
+  ruleSets: readonly RuleSet[] = [];
   readonly #options: MemoryHostOptions;
   readonly #modules: Set<string>;
   readonly #sysctls: Map<string, string>;
@@ -134,6 +140,21 @@ export class MemoryHost implements Host {
   async routes(): Promise<readonly Route[]> {
     this.ledger.alive();
     return [...this.#routes];
+  }
+
+  async mounts(): Promise<readonly Mount[]> {
+    this.ledger.alive();
+    return [...this.mounted];
+  }
+
+  async interfaces(): Promise<readonly string[]> {
+    this.ledger.alive();
+    return [...this.links];
+  }
+
+  async packetFilter(): Promise<readonly RuleSet[]> {
+    this.ledger.alive();
+    return this.ruleSets;
   }
 
   async unitLog(name: string, lines: number): Promise<readonly string[]> {
@@ -251,6 +272,22 @@ export class MemoryHost implements Host {
     this.#routes = this.#routes.filter((other) => !sameDestination(other, route));
   }
 
+  async unmount(path: string): Promise<void> {
+    this.ledger.alive();
+    const at = this.mounted.findLastIndex((mount) => mount.path === path);
+    if (at < 0) return;
+    this.ledger.write(`umount ${path}`);
+    this.mounted.splice(at, 1);
+  }
+
+  async deleteInterface(name: string): Promise<void> {
+    this.ledger.alive();
+    if (!this.links.has(name)) return;
+    this.ledger.write(`ip link delete ${name}`);
+    this.links.delete(name);
+    this.#routes = this.#routes.filter((route) => route.device !== name);
+  }
+
   /** Whatever a program does, it may change things: counted. */
   async exec(argv: readonly [string, ...string[]]): Promise<ExecResult> {
     this.ledger.write(`exec ${argv.join(" ")}`);
@@ -282,6 +319,8 @@ export class MemoryHost implements Host {
       sysctls: Object.fromEntries([...this.#sysctls].sort(([a], [b]) => (a < b ? -1 : 1))),
       routes: this.#routes.map((route) => JSON.stringify(route, Object.keys(route).sort())).sort(),
       modules: [...this.#modules].sort(),
+      mounts: this.mounted.map(({ path, type }) => `${type} ${path}`),
+      interfaces: [...this.links].sort(),
     };
   }
 
@@ -290,6 +329,8 @@ export class MemoryHost implements Host {
     this.ledger.revive();
     this.#routes = [...(this.#options.routes ?? [{ destination: "192.0.2.0/24", family: 4, device: "eth0", source: "192.0.2.10" }])];
     this.#modules.clear();
+    this.mounted.splice(0);
+    for (const name of this.links) if (name !== "lo" && name !== "eth0") this.links.delete(name);
     this.openSockets.clear();
     for (const name of this.#options.modules ?? []) this.#modules.add(name);
     const configured = (directory: string): string[] => (this.files.names(directory) ?? []).filter((name) => name.endsWith(".conf"))
@@ -327,7 +368,7 @@ export function differences(before: MachineSnapshot, after: MachineSnapshot): st
       if (old !== now) lines.push(`${part} ${key}: ${brief(old)} => ${brief(now)}`);
     }
   }
-  for (const part of ["routes", "modules"] as const) {
+  for (const part of ["routes", "modules", "mounts", "interfaces"] as const) {
     for (const value of before[part]) if (!after[part].includes(value)) lines.push(`${part}: ${value} => absent`);
     for (const value of after[part]) if (!before[part].includes(value)) lines.push(`${part}: absent => ${value}`);
   }

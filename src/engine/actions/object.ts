@@ -18,7 +18,9 @@ export const object: Handler<ObjectAction> = {
     const live = context.dryRun
       ? await context.planned?.get(ref)
       : await retrying(patience(action, context, "reading"), async () => (await context.clients.cluster(action.as)).get(ref));
-    return compared(action, live, context);
+    const owner = action.owner === undefined || live === undefined ? undefined
+      : context.dryRun ? await context.planned?.get(action.owner) : await (await context.clients.cluster(action.as)).get(action.owner);
+    return compared({ ...action, object: owned(action, owner) }, live, context);
   },
 
   // It lives in the cluster and goes with it; nothing of it is on this machine.
@@ -42,7 +44,11 @@ function compared(action: ObjectAction, live: KubeObject | undefined, { toYaml }
   return { state: "differs", detail: `differs in ${differences.map(({ path }) => path).slice(0, 3).join(", ")}${differences.length > 3 ? ", ..." : ""}`, body: differencesText(action, differences) };
 }
 
-async function write({ policy, object: desired }: ObjectAction, cluster: Cluster): Promise<Applied> {
+async function write(action: ObjectAction, cluster: Cluster): Promise<Applied> {
+  const { policy } = action;
+  const owner = action.owner === undefined ? undefined : await cluster.get(action.owner);
+  if (action.owner !== undefined && owner === undefined) throw conflict(action.object, `its owner ${action.owner.kind.toLowerCase()} ${action.owner.name} does not exist`);
+  const desired = owned(action, owner);
   if (policy === "patch") return await patch(desired, cluster);
   try {
     await cluster.create(desired);
@@ -58,6 +64,14 @@ async function write({ policy, object: desired }: ObjectAction, cluster: Cluster
   // Services refuse an update without it; with it, a change by somebody else in between is a conflict, and the next try reads again.
   await cluster.replace({ ...next, metadata: { ...next.metadata, resourceVersion: live.metadata["resourceVersion"] } });
   return { what: "changed", detail: "configured" };
+}
+
+/** Garbage collection goes by uid; a reference with a wrong one gets the object deleted. */
+function owned({ object: desired, owner: ref }: ObjectAction, owner: KubeObject | undefined): KubeObject {
+  if (ref === undefined || owner === undefined) return desired;
+  const references = (desired.metadata["ownerReferences"] ?? []) as readonly Readonly<Record<string, unknown>>[];
+  const filled = references.map((reference) => (reference["kind"] === ref.kind && reference["name"] === ref.name ? { ...reference, uid: owner.metadata["uid"] } : reference));
+  return { ...desired, metadata: { ...desired.metadata, ownerReferences: filled } };
 }
 
 /** kubeadm waits for a node's hostname label: before the kubelet has set it, the node is not complete (apiclient/idempotency.go, PatchNode). */

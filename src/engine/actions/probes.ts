@@ -22,6 +22,7 @@ const asks: { readonly [Type in Probe["type"]]: Ask<Type> } = {
   images: askImages,
   http: askHttp,
   api: askApi,
+  "etcd-version": askEtcdVersion,
   "node-ready": askNode,
   workloads: askWorkloads,
 };
@@ -47,6 +48,7 @@ export function nextStepFor(probe: Probe): string {
     case "images": return "Make a package that has them: kubestick pack --image REF; or load them into the runtime by hand";
     case "http": return `Look at ${probe.component}: ${probe.component === "kubelet" ? "systemctl status kubelet; journalctl -xeu kubelet" : `crictl ps -a --name ${probe.component}`}`;
     case "api": return "Look at the API server and etcd: crictl ps -a; journalctl -xeu kubelet";
+    case "etcd-version": return `See whether it answers from here: curl ${[...(probe.ca === undefined ? [] : [`--cacert ${probe.ca}`]), ...(probe.certificate === undefined ? [] : [`--cert ${probe.certificate}`]), ...(probe.key === undefined ? [] : [`--key ${probe.key}`])].join(" ")} ${probe.endpoint}/version. To go on without asking: --ignore-preflight-errors=ExternalEtcdVersion`;
     case "node-ready": return `See the node's conditions: kubectl --kubeconfig /etc/kubernetes/admin.conf describe node ${probe.node}`;
     case "workloads": return "See the pods: kubectl --kubeconfig /etc/kubernetes/admin.conf get pods -A -o wide";
   }
@@ -82,16 +84,49 @@ async function askImages({ socket, references }: ProbeOf<"images">, { clients }:
   };
 }
 
-async function askHttp(probe: ProbeOf<"http">, { host, httpGet }: ActionContext): Promise<ProbeAnswer> {
-  const pem = async (path: string | undefined): Promise<string | undefined> => (path === undefined ? undefined : await host.readText(path));
-  const [ca, certificate, key] = [await pem(probe.ca), await pem(probe.certificate), await pem(probe.key)];
-  // A CA that was named but is not there must not turn verification off.
-  if (probe.ca !== undefined && ca === undefined) return { ready: false, reason: `${probe.ca} does not exist` };
-  const { status, body } = await httpGet({
-    url: probe.url, timeoutMs: healthTimeoutMs,
-    ...(ca === undefined ? {} : { ca }), ...(certificate === undefined ? {} : { certificate }), ...(key === undefined ? {} : { key }),
-  });
-  return status === 200 ? { ready: true } : { ready: false, reason: `${probe.url} answers ${status}${firstWords(body)}` };
+async function askHttp(probe: ProbeOf<"http">, context: ActionContext): Promise<ProbeAnswer> {
+  const answer = await get(probe.url, probe, healthTimeoutMs, context);
+  if (typeof answer === "string") return { ready: false, reason: answer };
+  return answer.status === 200 ? { ready: true } : { ready: false, reason: `${probe.url} answers ${answer.status}${firstWords(answer.body)}` };
+}
+
+/** kubeadm's patience for one answer of an external etcd. */
+const etcdTimeoutMs = 10_000;
+
+async function askEtcdVersion(probe: ProbeOf<"etcd-version">, context: ActionContext): Promise<ProbeAnswer> {
+  const url = `${probe.endpoint.replace(/\/+$/, "")}/version`;
+  const answer = await get(url, probe, etcdTimeoutMs, context);
+  if (typeof answer === "string") return { ready: false, reason: answer };
+  const version = answer.status === 200 ? /"etcdserver"\s*:\s*"([^"]+)"/.exec(answer.body)?.[1] : undefined;
+  if (version === undefined) return { ready: false, reason: `${url} answers ${answer.status}${firstWords(answer.body)}` };
+  if (atLeast(version, probe.minimum)) return { ready: true, detail: `etcd ${version}` };
+  const reason = `the etcd server at ${probe.endpoint} is ${version}, and Kubernetes needs ${probe.minimum} or newer`;
+  return {
+    ready: false, reason,
+    failure: new KubestickError({
+      code: "ETCD_TOO_OLD", attempted: "asking the external etcd for its version", happened: `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`,
+      next: "Upgrade that etcd first, member by member. To go on in spite of it: --ignore-preflight-errors=ExternalEtcdVersion",
+    }),
+  };
+}
+
+function atLeast(version: string, minimum: string): boolean {
+  const [found, wanted] = [version, minimum].map((text) => text.replace(/^v/, "").split(/[-+]/)[0]?.split(".").map(Number) ?? []) as [number[], number[]];
+  const at = wanted.findIndex((part, index) => found[index] !== part);
+  return at < 0 || (found[at] ?? 0) > (wanted[at] ?? 0);
+}
+
+/** A sentence instead of an answer: a file that was named is not there. Without a CA the certificate would go unverified, without the others etcd refuses. */
+async function get(url: string, files: { readonly ca?: string; readonly certificate?: string; readonly key?: string }, timeoutMs: number, { host, httpGet }: ActionContext): Promise<Awaited<ReturnType<ActionContext["httpGet"]>> | string> {
+  const pem: { ca?: string; certificate?: string; key?: string } = {};
+  for (const name of ["ca", "certificate", "key"] as const) {
+    const path = files[name];
+    if (path === undefined) continue;
+    const text = await host.readText(path);
+    if (text === undefined) return `${path} does not exist`;
+    pem[name] = text;
+  }
+  return await httpGet({ url, timeoutMs, ...pem });
 }
 
 async function askApi({ url }: ProbeOf<"api">, { clients }: ActionContext): Promise<ProbeAnswer> {

@@ -1,19 +1,26 @@
 /** Every kind of action and its handler. A kind without one does not compile. */
 import type { Action } from "../types.ts";
+import { contents } from "./contents.ts";
 import { directory } from "./directory.ts";
 import { file } from "./file.ts";
 import type { Handler } from "./handler.ts";
 import { image } from "./image.ts";
+import { networkInterface } from "./interface.ts";
 import { kernel } from "./kernel.ts";
 import { object } from "./object.ts";
 import { payload } from "./payload.ts";
 import { remove } from "./remove.ts";
 import { route } from "./route.ts";
+import { rules } from "./rules.ts";
+import { pods } from "./sandboxes.ts";
+import { survey } from "./survey.ts";
 import { unit } from "./unit.ts";
+import { unmount } from "./unmount.ts";
 import { wait } from "./wait.ts";
 
 export const handlers: { readonly [Kind in Action["kind"]]: Handler<Extract<Action, { readonly kind: Kind }>> } = {
   file, payload, directory, remove, unit, kernel, route, image, object, wait,
+  survey, unmount, sandboxes: pods, contents, interface: networkInterface, rules,
 };
 
 /** The table's type ties kind and handler together; a lookup by a union of kinds cannot express that. */

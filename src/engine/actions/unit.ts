@@ -82,7 +82,8 @@ function runs(state: UnitState): boolean {
 }
 
 function wrongState(action: UnitAction, state: UnitState): string[] {
-  if (!state.exists) return ["to be started"];
+  // A unit without a file (a slice of pods) is forgotten by systemd when it stops.
+  if (!state.exists) return action.running || action.enabled ? ["to be started"] : [];
   return [
     ...(state.enabled === action.enabled ? [] : [action.enabled ? "not enabled" : "enabled"]),
     ...(runs(state) === action.running ? [] : [action.running ? `not running (${state.active})` : "running"]),

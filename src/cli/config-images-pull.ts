@@ -1,0 +1,52 @@
+/**
+ * `kubestick config images pull`: the images of a cluster into the container runtime, before `init`.
+ *
+ * kubeadm asks the runtime to fetch them from a registry. Where this program works there is none, and the images are here: so they come from
+ * the package in this file, by the very phase `init` uses, with its gate at the end. What the package lacks is named, never fetched.
+ */
+import { resolveInitConfig } from "../config/resolve.ts";
+import type { RunOutcome } from "../engine/outcome.ts";
+import { runFlow } from "../engine/run.ts";
+import type { RunEvent } from "../engine/types.ts";
+import { initFlow } from "../flows/init.ts";
+import type { PackageReader } from "../package/types.ts";
+import { readConfigFile } from "./config-file.ts";
+import type { ImagesFlags } from "./config-images.ts";
+import { parseFeatureGates } from "./init-options.ts";
+import type { Io, OutputFormat } from "./io.ts";
+import { machinePorts, type MachinePorts } from "./machine.ts";
+import { openNamedPackage } from "./package.ts";
+import { renderRun } from "./render.ts";
+
+export interface ImagesPullFlags extends ImagesFlags {
+  readonly "cri-socket"?: string;
+}
+
+export async function imagesPullCommand(flags: ImagesPullFlags, io: Io): Promise<void> {
+  const pkg = await openNamedPackage(flags.package, "loading images from a package");
+  try {
+    await renderRun(pullEvents(flags, io.signal, pkg, machinePorts("kubestick config images pull")), io, {
+      title: "kubestick config images pull", format: (flags.output ?? "text") as OutputFormat, continueWith: "Run the same command again: it continues where it stopped.",
+    });
+  } finally {
+    await pkg.close();
+  }
+}
+
+export async function* pullEvents(flags: ImagesPullFlags, signal: AbortSignal, pkg: PackageReader, ports: MachinePorts): AsyncGenerator<RunEvent, RunOutcome> {
+  const file = flags.config === undefined ? undefined : await readConfigFile(flags.config);
+  const { config, warnings } = resolveInitConfig({
+    options: {
+      ...(flags["cri-socket"] === undefined ? {} : { criSocket: flags["cri-socket"] }),
+      ...(flags["feature-gates"] === undefined ? {} : { featureGates: parseFeatureGates(flags["feature-gates"]) }),
+      ...(flags["image-repository"] === undefined ? {} : { imageRepository: flags["image-repository"] }),
+      ...(flags["kubernetes-version"] === undefined ? {} : { kubernetesVersion: flags["kubernetes-version"] }),
+    },
+    ...(file === undefined ? {} : { file }),
+    facts: await ports.host.facts(),
+    packageVersion: pkg.index.kubernetesVersion,
+    packageCni: pkg.index.cni,
+  });
+  for (const message of warnings) yield { type: "finding", phase: "config", finding: { check: "Configuration", severity: "warning", message } };
+  return yield* runFlow(initFlow, { ...ports, pkg, config, dryRun: false, skipPhases: [], only: ["images"], ignorePreflightErrors: [], signal });
+}

@@ -1,0 +1,92 @@
+/** Preflight checks of the package: is there one, is it the right one, has it everything, and is there space for it. */
+import { parseVersion } from "../config/versions.ts";
+import { requiredImages } from "../manifests/images.ts";
+import { flannelImages } from "./cni.ts";
+import { containerdUnitPath, type MachineDecisions } from "./machine.ts";
+import type { Check, Input, Seen } from "./preflight-check.ts";
+
+export const packageChecks: readonly Check[] = [
+  {
+    name: "Package", severity: "error", verifies: "this executable carries a package",
+    run: ({ pkg }) => (pkg !== undefined ? [] : [{
+      message: "this executable carries no package, so there is nothing to install from",
+      hint: "On a connected machine run: ./kubestick pack -o kubestick-offline, copy that file here and run it instead. Or name one that carries a package with --package FILE.",
+    }]),
+  },
+  {
+    name: "PackageArchitecture", severity: "error", verifies: "the package is for this processor",
+    run: ({ pkg, facts }) => (pkg === undefined || pkg.arch === facts.arch ? [] : [{ message: `the package is for ${pkg.arch}, this machine is ${facts.arch}`, hint: `Its programs do not run here. Make one for this machine: ./kubestick pack --arch ${facts.arch}` }]),
+  },
+  { name: "KubernetesVersion", severity: "error", verifies: "the package carries the Kubernetes that the configuration asks for", run: checkVersion },
+  { name: "KubeletVersion", severity: "error", verifies: "the carried kubelet is not newer than the API server", run: checkKubeletVersion },
+  { name: "ImagePull", severity: "error", verifies: "the package carries every image, or the runtime may have it", run: checkImages },
+];
+
+export const diskCheck: Check = { name: "DiskSpace", severity: "error", verifies: "every file system has room for what will be written to it", run: checkDisk };
+
+function checkVersion({ pkg, config }: Input): readonly Seen[] {
+  const { kubernetesVersion } = config.cluster;
+  const seen: Seen[] = [];
+  if (pkg !== undefined && pkg.kubernetesVersion !== kubernetesVersion) {
+    seen.push({ message: `the configuration asks for Kubernetes ${kubernetesVersion}, the package carries ${pkg.kubernetesVersion}`, hint: `Remove kubernetesVersion from the configuration, or make a package with: ./kubestick pack --kubernetes-version ${kubernetesVersion}` });
+  }
+  if (parseVersion(kubernetesVersion)?.suffix.startsWith("-") === true) seen.push({ severity: "warning", message: `${kubernetesVersion} is a pre-release`, hint: "Nobody repairs it, and it may not be upgraded. Use a release for anything that matters." });
+  return seen;
+}
+
+/** The node gets the package's kubelet, whatever other one is on the machine: only that one counts. */
+function checkKubeletVersion({ pkg, config }: Input): readonly Seen[] {
+  const [kubelet, plane] = [parseVersion(pkg?.kubernetesVersion ?? ""), parseVersion(config.cluster.kubernetesVersion)];
+  if (pkg === undefined || kubelet === undefined || plane === undefined || kubelet.minor <= plane.minor) return [];
+  return [{ message: `the carried kubelet is ${pkg.kubernetesVersion}, newer than the control plane ${config.cluster.kubernetesVersion}`, hint: `Kubernetes supports kubelets of the API server's minor and older ones. Make a package with: ./kubestick pack --kubernetes-version ${config.cluster.kubernetesVersion}` }];
+}
+
+/** A runtime that is not there yet will have exactly what the package brings; of one that runs, the gate before the kubelet knows more. */
+function checkImages({ pkg, config, assets, made }: Input, machine: MachineDecisions): readonly Seen[] {
+  if (pkg === undefined) return [];
+  const wanted = [...requiredImages(config).map(({ reference }) => reference), ...(config.install.cni === "flannel" ? flannelImages(assets.text("bundle/cni/flannel.yaml")) : [])];
+  const absent = [...new Set(wanted)].filter((reference) => !pkg.images.some((carried) => carried.reference === reference));
+  if (absent.length === 0) return [];
+  const certain = machine.ownRuntime && !made.has(`file${containerdUnitPath}`);
+  const cure = `./kubestick pack ${absent.map((reference) => `--image ${reference}`).join(" ")}`;
+  return [{
+    severity: certain ? "error" : "warning",
+    message: `the package lacks ${absent.join(", ")}`,
+    hint: certain ? `There is no network to pull from, so the node would wait for ever. Make a package that has ${absent.length === 1 ? "it" : "them"}: ${cure}`
+      : `The container runtime must have ${absent.length === 1 ? "it" : "them"} already, or the image gate will stop before the kubelet is started. To carry ${absent.length === 1 ? "it" : "them"}: ${cure}`,
+  }];
+}
+
+/** Beyond what is installed, init may use this much: logs, databases of containerd, etcd's first files. */
+const slack = 64 * 1024 * 1024;
+
+/** Exact: bytes still to be written, per file system, against what is free there. */
+async function checkDisk({ pkg, read, made, config }: Input, machine: MachineDecisions): Promise<readonly Seen[]> {
+  if (pkg === undefined) return [];
+  const needs = new Map<string, { readonly mount: string; readonly free: number; bytes: number; readonly what: Set<string> }>();
+  const need = async (path: string, bytes: number, what: string): Promise<void> => {
+    if (bytes === 0) return;
+    const disk = await read.disk(path);
+    const entry = needs.get(disk.id) ?? { mount: disk.mount, free: disk.freeBytes, bytes: slack, what: new Set<string>() };
+    entry.bytes += bytes;
+    entry.what.add(what);
+    needs.set(disk.id, entry);
+  };
+  for (const binary of pkg.binaries) {
+    if (!machine.ownRuntime && !made.has(`file${binary.path}`) && (await read.stat(binary.path)) !== undefined) continue;
+    // An older file is replaced only after the new one is complete, so an existing one does not help unless it is already the right one.
+    if ((await read.stat(binary.path))?.size !== binary.size) await need(binary.path, binary.size, "programs");
+  }
+  const blobs = new Map<string, number>();
+  for (const image of pkg.images) {
+    if (made.has(`image/${image.reference}`)) continue;
+    for (const blob of [image.target, image.manifest, image.config]) blobs.set(blob.digest, blob.size);
+    for (const layer of image.layers) blobs.set(layer.digest, layer.size + layer.unpackedSize);
+  }
+  await need("/var/lib/containerd", [...blobs.values()].reduce((sum, size) => sum + size, 0), "images");
+  if (config.cluster.etcd.local !== undefined && !made.has("file/etc/kubernetes/manifests/etcd.yaml")) await need(config.cluster.etcd.local.dataDir, 32 * 1024 * 1024, "etcd");
+  return [...needs.values()].filter((entry) => entry.free < entry.bytes).map((entry) => ({
+    message: `${entry.mount} has ${entry.free} bytes free, ${entry.bytes} bytes are needed (${[...entry.what].join(", ")}): ${entry.bytes - entry.free} bytes short`,
+    hint: `Free or add space on the file system at ${entry.mount}, then run init again. Nothing was written.`,
+  }));
+}

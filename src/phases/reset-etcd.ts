@@ -1,0 +1,37 @@
+/**
+ * Reset phase `remove-etcd-member`: the data of the local etcd. The only member of a cluster has nobody to take leave of.
+ * Its pod is stopped first: kubeadm deletes below a running etcd, which then writes its log again.
+ */
+import { parse } from "yaml";
+import type { HostReader } from "../host/types.ts";
+import type { Action, ResetPhase } from "../engine/types.ts";
+import { planContents } from "./reset-places.ts";
+import { planQuiet } from "./reset-quiet.ts";
+
+const manifest = "/etc/kubernetes/manifests/etcd.yaml";
+
+export const removeEtcdMember: ResetPhase = {
+  id: "remove-etcd-member",
+  title: "Remove the data of the local etcd",
+  async plan(input) {
+    const { survey, recorded, force, dryRun, read } = input;
+    const surveyed = (survey?.places ?? []).filter((place) => place.of === "etcd");
+    const known = await dataDirectory(read);
+    const removals: readonly Action[] = survey !== undefined ? planContents(surveyed)
+      : recorded || force || dryRun ? emptied(known ?? "/var/lib/etcd") : [];
+    return { actions: removals.length === 0 ? [] : [...(await planQuiet(input)), ...removals] };
+  },
+};
+
+function emptied(path: string): readonly Action[] {
+  return [{ kind: "contents", id: `data${path}`, path, keep: [], keepItself: true, parents: [] }];
+}
+
+/** As kubeadm finds it: the volume `etcd-data` of the static pod (util/etcd). */
+async function dataDirectory(read: HostReader): Promise<string | undefined> {
+  const text = await read.readText(manifest);
+  if (text === undefined) return undefined;
+  const pod = parse(text) as { readonly spec?: { readonly volumes?: readonly { readonly name?: string; readonly hostPath?: { readonly path?: string } }[] } } | null;
+  const path = pod?.spec?.volumes?.find(({ name }) => name === "etcd-data")?.hostPath?.path;
+  return typeof path === "string" && /^\/[^/]/.test(path) ? path : undefined;
+}

@@ -1,0 +1,29 @@
+/** Reset phase `preflight`: is this a node we know, and can everything be reached that is to go? Changes nothing. */
+import type { Finding, ResetPhase } from "../engine/types.ts";
+
+/** What a node that somebody else made is known by. */
+const traces = ["/etc/kubernetes/manifests", "/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml"];
+
+export const resetPreflight: ResetPhase = {
+  id: "preflight",
+  title: "Look at what is on this machine",
+  async plan({ read, recorded, survey, force, dryRun }) {
+    const findings: Finding[] = [];
+    const found: string[] = [];
+    for (const path of traces) if ((await read.stat(path)) !== undefined) found.push(path);
+    if (!recorded && found.length > 0) {
+      findings.push({
+        check: "NoRecord",
+        severity: force || dryRun ? "warning" : "error",
+        message: `this machine is a Kubernetes node (${found.join(", ")}), but this program has no record of having made it`,
+        hint: "--force is the consent to empty, as kubeadm reset does, /etc/kubernetes/manifests, /etc/kubernetes/pki, /var/lib/kubelet and the data directory of etcd, to delete the kubeconfig files and to remove every pod, kube-proxy's rules and flannel's and the CNI plugins' interfaces and rules.",
+      });
+    } else if (recorded && survey === undefined) {
+      findings.push({ check: "NoSurvey", severity: "info", message: "the record of this machine does not say what was in the data directories before", hint: "They are emptied as by kubeadm reset, and the directories themselves stay." });
+    }
+    if ((recorded || found.length > 0) && (await read.packetFilter()).length === 0) {
+      findings.push({ check: "PacketFilter", severity: "warning", message: "neither nft nor iptables is on this machine, so the packet-filter rules of kube-proxy and the pod network cannot be seen or removed", hint: "They do no harm without a cluster, and a reboot removes them." });
+    }
+    return { actions: [], findings };
+  },
+};

@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { journalPath } from "../../src/engine/journal.ts";
+import { runReset, type ResetContext } from "../../src/engine/undo.ts";
+import { resetFlow } from "../../src/flows/reset.ts";
+import { survey } from "../../src/phases/actions.ts";
+import { actionsOf, collect, type Ran } from "../engine/laws.ts";
+import { bench, type Bench } from "../engine/one-phase.ts";
+import { differences } from "../support/memory-host.ts";
+
+const places = survey("data", [
+  { path: "/var/lib/etcd", of: "etcd" }, { path: "/var/lib/kubelet", of: "kubelet" }, { path: "/etc/cni/net.d", of: "network" }, { path: "/var/lib/containerd", of: "runtime" },
+]);
+
+function reset(on: Bench, changes: Partial<ResetContext> = {}): Promise<Ran> {
+  return collect(runReset({ ...on.context(), ...changes }, resetFlow));
+}
+
+const told = ({ events }: Ran): readonly string[] => actionsOf(events).filter(({ status }) => status !== "started").map(({ id, status }) => `${id} ${status}`);
+
+describe("reset of a surveyed machine", () => {
+  test("removes what came into directories that were not there, with parents that were not there", async () => {
+    const on = bench();
+    const start = on.host.snapshot();
+    await on.run([places]);
+    for (const path of ["/var/lib/etcd/member/wal", "/var/lib/kubelet/pods/x", "/etc/cni/net.d/10-flannel.conflist", "/var/lib/containerd/db"]) on.host.files.plant(path, "x");
+    const ran = await reset(on);
+    assert.equal(ran.outcome.error?.message, undefined);
+    assert.deepEqual(differences(start, on.host.snapshot()), []);
+  });
+
+  test("leaves a directory that others filled since, where the cluster only made it", async () => {
+    for (const file of [undefined, "/lib/modules/6.1.0/modules.dep"]) {
+      const on = bench();
+      const start = on.host.snapshot();
+      await on.run([survey("data", [{ path: "/lib/modules", of: "network", onlyIfEmpty: true }])]);
+      if (file === undefined) on.host.files.plantDirectory("/lib/modules");
+      else on.host.files.plant(file, "x");
+      assert.ok((await reset(on)).outcome.ok);
+      if (file === undefined) assert.deepEqual(differences(start, on.host.snapshot()), []);
+      else assert.equal(await on.host.readText(file), "x");
+    }
+  });
+
+  test("keeps directories that were there, and what was in them", async () => {
+    const on = bench({ files: { "/etc/cni/net.d/05-mine.conflist": "mine" }, directories: { "/var/lib/etcd": 0o750 } });
+    const start = on.host.snapshot();
+    await on.run([places]);
+    for (const path of ["/var/lib/etcd/member/wal", "/etc/cni/net.d/10-flannel.conflist"]) on.host.files.plant(path, "x");
+    await reset(on);
+    assert.deepEqual(differences(start, on.host.snapshot()), []);
+  });
+
+  test("unmounts from the inside out, and only then removes", async () => {
+    const on = bench();
+    await on.run([places]);
+    for (const path of ["/var/lib/kubelet/pods/a/volumes/v", "/var/lib/kubelet/pods/a/volumes/v/sub"]) {
+      on.host.files.plantDirectory(path);
+      on.host.mounted.push({ path, type: "tmpfs" });
+    }
+    const from = on.host.ledger.writes.length;
+    assert.ok((await reset(on)).outcome.ok);
+    const writes = on.host.ledger.writes.slice(from);
+    assert.deepEqual(writes.slice(0, 3), ["umount /var/lib/kubelet/pods/a/volumes/v/sub", "umount /var/lib/kubelet/pods/a/volumes/v", "remove /var/lib/kubelet"]);
+  });
+
+  test("deletes nothing below a mount that stays, goes on, and takes the rest at the next try", async () => {
+    const on = bench();
+    await on.run([places]);
+    on.host.files.plant("/var/lib/kubelet/pods/a/volumes/nfs/precious", "somebody's data");
+    on.host.mounted.push({ path: "/var/lib/kubelet/pods/a/volumes/nfs", type: "nfs4" });
+    on.host.files.plant("/var/lib/etcd/member/wal", "x");
+    const unmount = on.host.unmount.bind(on.host);
+    on.host.unmount = () => Promise.reject(new Error("target is busy"));
+    const failed = await reset(on);
+    assert.equal(failed.outcome.error?.code, "RESET_INCOMPLETE");
+    assert.equal(failed.outcome.exitCode, 1);
+    assert.deepEqual(told(failed), ["data/var/lib/etcd removed", "mount/var/lib/kubelet/pods/a/volumes/nfs failed", "data/var/lib/kubelet failed"]);
+    assert.equal(await on.host.readText("/var/lib/kubelet/pods/a/volumes/nfs/precious"), "somebody's data");
+    assert.notEqual(await on.host.stat(journalPath("/var/lib/kubestick")), undefined);
+
+    on.host.unmount = unmount;
+    assert.ok((await reset(on)).outcome.ok);
+    assert.equal(await on.host.stat("/var/lib/kubelet"), undefined);
+  });
+
+  test("keeps a mount point and empties it", async () => {
+    const on = bench({ directories: { "/var/lib/etcd": 0o700 } });
+    on.host.mounted.push({ path: "/var/lib/etcd", type: "ext4" });
+    const start = on.host.snapshot();
+    await on.run([places]);
+    on.host.files.plant("/var/lib/etcd/member/wal", "x");
+    assert.ok((await reset(on)).outcome.ok);
+    assert.deepEqual(differences(start, on.host.snapshot()), []);
+  });
+
+  test("removes the interfaces of the pod network with their routes, and none that was there before", async () => {
+    const on = bench();
+    on.host.links.add("veth00000000");
+    await on.run([places]);
+    for (const name of ["cni0", "flannel.1", "veth0a1b2c3d", "vethernet", "eth1"]) on.host.links.add(name);
+    await on.host.replaceRoute({ destination: "10.244.0.0/24", family: 4, device: "cni0" });
+    assert.ok((await reset(on)).outcome.ok);
+    assert.deepEqual([...on.host.links].sort(), ["eth0", "eth1", "lo", "veth00000000", "vethernet"]);
+    assert.ok(!(await on.host.routes()).some(({ device }) => device === "cni0"));
+  });
+
+  test("stops the kubelet and the pods before anything is unmounted or removed", async () => {
+    const on = bench({ files: { "/etc/systemd/system/kubelet.service": "[Service]\nExecStart=/usr/bin/kubelet\n[Install]\n" }, facts: { criSockets: ["unix:///run/containerd/containerd.sock"] } });
+    await on.run([places]);
+    await on.host.unitCommand("kubelet.service", "start");
+    on.runtime.sandboxes.push({ id: "s", name: "etcd", namespace: "kube-system", uid: "u", ready: true, createdAt: new Date(0) });
+    on.host.files.plant("/var/lib/etcd/member/wal", "x");
+    const from = on.host.ledger.writes.length;
+    await reset(on, { config: { ...on.context().config, init: { ...on.context().config.init, nodeRegistration: { ...on.context().config.init.nodeRegistration, criSocket: "unix:///run/containerd/containerd.sock" } } } });
+    const writes = on.host.ledger.writes.slice(from).filter((write) => !write.includes("daemon-reload"));
+    assert.deepEqual(writes.slice(0, 4), ["systemctl stop kubelet.service", "stop sandbox s", "remove sandbox s", "remove /var/lib/etcd"]);
+  });
+
+  test("leaves out what --skip-phases names, and keeps the record for the next time", async () => {
+    const on = bench();
+    await on.run([places]);
+    on.host.files.plant("/var/lib/etcd/member/wal", "x");
+    on.host.files.plant("/var/lib/kubelet/pods/x", "x");
+    assert.ok((await reset(on, { skipPhases: ["remove-etcd-member"] })).outcome.ok);
+    assert.notEqual(await on.host.stat("/var/lib/etcd/member/wal"), undefined);
+    assert.equal(await on.host.stat("/var/lib/kubelet"), undefined);
+    assert.ok((await reset(on)).outcome.ok);
+    assert.equal(await on.host.stat("/var/lib/etcd"), undefined);
+    assert.equal(await on.host.stat("/var/lib/kubestick"), undefined);
+    assert.equal((await reset(on, { skipPhases: ["nonsense"] })).outcome.error?.code, "UNKNOWN_PHASE");
+  });
+
+  test("of a dry run lists the same things that a real one removes, and writes nothing", async () => {
+    const on = bench();
+    await on.run([places]);
+    for (const path of ["/var/lib/etcd/member/wal", "/var/lib/kubelet/pods/x"]) on.host.files.plant(path, "x");
+    on.host.links.add("cni0");
+    const before = on.host.ledger.writes.length;
+    const planned = told(await reset(on, { dryRun: true })).map((line) => line.replace(" planned", " removed"));
+    assert.equal(on.host.ledger.writes.length, before);
+    assert.deepEqual(told(await reset(on)), planned);
+  });
+
+  test("empties /etc/kubernetes/tmp only when told to", async () => {
+    for (const cleanupTmpDir of [false, true]) {
+      const on = bench();
+      await on.run([places]);
+      on.host.files.plant("/etc/kubernetes/tmp/backup", "x");
+      await reset(on, { cleanupTmpDir });
+      assert.equal((await on.host.stat("/etc/kubernetes/tmp/backup")) === undefined, cleanupTmpDir);
+    }
+  });
+});
+
+describe("reset of a machine without a record", () => {
+  const node = { "/etc/kubernetes/kubelet.conf": "x", "/etc/kubernetes/manifests/etcd.yaml": "spec: {volumes: [{name: etcd-data, hostPath: {path: /data/etcd}}]}", "/data/etcd/member/wal": "x", "/var/lib/kubelet/config.yaml": "x", "/etc/kubernetes/pki/ca.crt": "x", "/var/lib/containerd/db": "not ours" };
+
+  test("is refused, and says what --force would do", async () => {
+    const on = bench({ files: node });
+    const { outcome } = await reset(on);
+    assert.equal(outcome.error?.code, "RESET_REFUSED");
+    assert.match(outcome.error?.next ?? "", /etcd.*kubestick reset --force/s);
+    assert.deepEqual(on.host.ledger.writes, []);
+  });
+
+  test("with --force keeps to kubeadm's list", async () => {
+    const on = bench({ files: node });
+    assert.ok((await reset(on, { force: true })).outcome.ok);
+    for (const path of ["/etc/kubernetes/manifests", "/etc/kubernetes/pki", "/var/lib/kubelet", "/data/etcd"]) assert.deepEqual(await on.host.list(path), [], path);
+    for (const path of ["/etc/kubernetes/admin.conf", "/etc/kubernetes/kubelet.conf"]) assert.equal(await on.host.stat(path), undefined, path);
+    assert.notEqual(await on.host.stat("/var/lib/containerd/db"), undefined);
+  });
+});
+
+test("a survey that comes after a version without one says nothing about the machine before", async () => {
+  const on = bench({ files: { "/etc/systemd/system/kubelet.service": "[Service]\nExecStart=/usr/bin/kubelet\n[Install]\n" } });
+  await on.run([{ kind: "unit", id: "unit/kubelet.service", name: "kubelet.service", enabled: true, running: true, fingerprint: "1" }]);
+  on.host.files.plant("/var/lib/kubelet/pods/x", "ours by now");
+  await on.run([places]);
+  assert.ok((await reset(on)).outcome.ok);
+  assert.deepEqual(await on.host.list("/var/lib/kubelet"), []);
+});

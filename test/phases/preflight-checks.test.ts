@@ -1,0 +1,126 @@
+/** Every check, as a table: what is different about an otherwise good machine, and the finding that must come of it. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { resolveInitConfig } from "../../src/config/resolve.ts";
+import type { Finding } from "../../src/engine/types.ts";
+import { preflightChecks } from "../../src/phases/preflight.ts";
+import { plainFacts } from "../support/facts.ts";
+import { packageIndexFor } from "../support/package-index.ts";
+import { network, planFor, type Case } from "./preflight-bench.ts";
+
+interface Row extends Case {
+  readonly what: string;
+  /** `severity name`, all of them. */
+  readonly finds: readonly string[];
+  /** What was seen, in the message of the first one. */
+  readonly seen?: RegExp;
+  /** What cures it, in its hint. */
+  readonly cure?: RegExp;
+}
+
+const config = resolveInitConfig({ options: {}, facts: plainFacts() }).config;
+const kernelOptions = ["NAMESPACES", "NET_NS", "PID_NS", "IPC_NS", "UTS_NS", "CPUSETS", "MEMCG", "INET", "EXT4_FS", "PROC_FS", "IP_NF_TARGET_REDIRECT", "NETFILTER_XT_MATCH_COMMENT", "FAIR_GROUP_SCHED", "CGROUPS", "CGROUP_PIDS", "CGROUP_SCHED", "CGROUP_BPF"];
+const kernelConfig = (without: readonly string[] = []) => ({ source: "/boot/config", options: Object.fromEntries(kernelOptions.filter((name) => !without.includes(name)).map((name) => [name, "y" as const])) });
+const good = (changes: Parameters<typeof plainFacts>[0] = {}) => plainFacts({ kernelConfig: kernelConfig(), hostnameResolves: true, ...changes });
+const fileOf = (text: string) => `apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n${text}`;
+const external = fileOf("etcd:\n  external:\n    endpoints: [https://192.0.2.20:2379]\n    caFile: /etc/etcd/ca.crt\n    certFile: /etc/etcd/client.crt\n    keyFile: /etc/etcd/client.key\n");
+const etcdFiles = { "/etc/etcd/ca.crt": "x", "/etc/etcd/client.crt": "x", "/etc/etcd/client.key": "x" };
+const containerd = { criSockets: ["unix:///var/run/containerd/containerd.sock"] };
+const proxy = { HTTPS_PROXY: "http://user:secret@proxy.example:3128" };
+
+const rows: readonly Row[] = [
+  { what: "a good machine", finds: [] },
+  { what: "no root, and much else wrong", facts: good({ uid: 1000, cpus: 1 }), finds: ["error IsPrivilegedUser"], seen: /1000/, cure: /sudo/ },
+  { what: "one CPU", facts: good({ cpus: 1 }), finds: ["error NumCPU"], seen: /1 CPU/, cure: /ignore-preflight-errors=NumCPU/ },
+  { what: "1699 MiB", facts: good({ memoryTotal: 1699 * 2 ** 20 }), finds: ["error Mem"], seen: /1699 MiB/, cure: /ignore-preflight-errors=Mem/ },
+  { what: "1700 MiB", facts: good({ memoryTotal: 1700 * 2 ** 20 }), finds: [] },
+  { what: "a clock of 1970", now: new Date(0), finds: ["error Clock"], seen: /1970/, cure: /date -s/ },
+  { what: "no systemd", facts: good({ systemd: false }), finds: ["error SystemVerification"], seen: /systemd/ },
+  { what: "kernel 4.19", facts: good({ kernelRelease: "4.19.0-27" }), finds: ["error SystemVerification"], seen: /4\.19\.0-27/, cure: /newer kernel/ },
+  { what: "kernel 5.14", facts: good({ kernelRelease: "5.14.0-503.el9" }), finds: ["warning SystemVerification"], seen: /5\.14/ },
+  { what: "kernel 5.15", facts: good({ kernelRelease: "5.15.0-1" }), finds: [] },
+  { what: "kernel without options", facts: good({ kernelConfig: kernelConfig(["MEMCG", "CGROUP_BPF"]) }), finds: ["error SystemVerification"], seen: /CONFIG_MEMCG, CONFIG_CGROUP_BPF \(\/boot\/config\)/, cure: /distribution/ },
+  { what: "kernel with the other name of an option", facts: good({ kernelConfig: { source: "/boot/config", options: { ...kernelConfig(["IP_NF_TARGET_REDIRECT"]).options, NETFILTER_XT_TARGET_REDIRECT: "m" } } }), finds: [] },
+  { what: "kernel that does not tell how it was built", facts: plainFacts({ hostnameResolves: true }), finds: ["info KernelConfig"], seen: /not checked/ },
+  { what: "the same under a running kubelet of ours", facts: plainFacts({ hostnameResolves: true }), made: ["unit/kubelet.service"], finds: [] },
+  { what: "cgroup v2 without memory", files: { "/sys/fs/cgroup/cgroup.controllers": "cpuset cpu io pids\n" }, finds: ["error SystemVerification"], seen: /v2.*memory/, cure: /cgroup_enable=memory/ },
+  { what: "cgroup v2 complete", files: { "/sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory hugetlb pids\n" }, finds: [] },
+  { what: "cgroup v2 guest without cpuset", facts: good({ container: true }), files: { "/sys/fs/cgroup/cgroup.controllers": "cpu io memory pids\n" }, finds: ["error SystemVerification"], seen: /cpuset/, cure: /Delegate/ },
+  {
+    what: "cgroup v1 with a controller disabled", facts: good({ cgroupVersion: 1, kernelConfig: { source: "x", options: { ...kernelConfig().options, CGROUP_CPUACCT: "y", CGROUP_DEVICE: "y", CGROUP_FREEZER: "y" } } }),
+    files: { "/proc/cgroups": "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t3\t1\t1\ncpu\t1\t1\t1\ncpuacct\t1\t1\t1\nmemory\t0\t1\t0\ndevices\t1\t1\t1\nfreezer\t1\t1\t1\npids\t1\t1\t1\n" },
+    finds: ["error SystemVerification", "warning SystemVerification"], seen: /v1.*controller memory/, cure: /cgroup_disable/,
+  },
+  { what: "no mount, losetup, cp", facts: good({ commands: { iptables: "/usr/sbin/iptables" } }), finds: ["error FileExisting-mount", "error FileExisting-losetup", "error FileExisting-cp"], cure: /util-linux/ },
+  { what: "no ip where a route is needed", facts: good({ commands: { mount: "/x", losetup: "/x", cp: "/x", iptables: "/x" }, routes: [] }), finds: ["error FileExisting-ip", "info ServiceRoute", "info NodeIP"], cure: /iproute2/ },
+  { what: "no iptables with flannel", facts: good({ commands: { mount: "/x", losetup: "/x", cp: "/x" } }), finds: ["warning FileExisting-iptables"], seen: /hostPort/ },
+  { what: "no iptables with bridge", options: { cni: "bridge" }, facts: good({ commands: { mount: "/x", losetup: "/x", cp: "/x" } }), finds: ["error FileExisting-iptables"], cure: /Install iptables/ },
+  { what: "firewalld", active: ["firewalld.service"], finds: ["warning Firewalld"], seen: /6443 and 10250/, cure: /--add-port=6443\/tcp --add-port=10250\/tcp --add-port=8472\/udp.*--add-source=10\.244\.0\.0\/16/ },
+  ...[6443, 10259, 10257, 10250, 2379, 2380].map((port): Row => ({
+    what: `port ${port} taken`, facts: good({ listening: [{ port, address: "*", pid: 77, process: "nginx" }] }), finds: [`error Port-${port}`], seen: /nginx \(pid 77\)/, cure: /systemctl status 77/,
+  })),
+  { what: "etcd's port taken, with external etcd", config: external, files: etcdFiles, facts: good({ listening: [{ port: 2379, address: "*", pid: 77, process: "etcd" }] }), finds: [] },
+  { what: "a proxy for everything", facts: good({ proxyEnvironment: proxy }), finds: ["warning HTTPProxy", "warning HTTPProxyCIDR"], seen: /192\.0\.2\.10.*http:\/\/proxy\.example/, cure: /NO_PROXY=192\.0\.2\.10/ },
+  { what: "a proxy except for the node", facts: good({ proxyEnvironment: { ...proxy, NO_PROXY: "192.0.2.0/24" } }), finds: ["warning HTTPProxyCIDR"], seen: /10\.96\.0\.0\/12, 10\.244\.0\.0\/16/, cure: /NO_PROXY=192\.0\.2\.0\/24,10\.96\.0\.0\/12,10\.244\.0\.0\/16/ },
+  { what: "a proxy with all exceptions", facts: good({ proxyEnvironment: { ...proxy, NO_PROXY: "192.0.2.10,10.96.0.0/12,10.244.0.0/16" } }), finds: [] },
+  { what: "a host name that does not resolve", facts: good({ hostnameResolves: false }), finds: ["warning Hostname"], seen: /cp1 does not resolve/, cure: /192\.0\.2\.10 cp1.*\/etc\/hosts/ },
+  { what: "a host name that nobody was asked for", facts: plainFacts({ kernelConfig: kernelConfig() }), finds: [] },
+  { what: "another node name than the host's", facts: good({ hostnameResolves: false }), options: { nodeName: "other" }, finds: [] },
+  { what: "an address of another machine", options: { apiserverAdvertiseAddress: "192.0.2.99" }, finds: ["warning AdvertiseAddress"], seen: /192\.0\.2\.99/, cure: /--apiserver-advertise-address/ },
+  { what: "forwarding off", sysctls: { "net.ipv4.ip_forward": "0" }, finds: [] },
+  { what: "forwarding off for good", facts: good({ readOnlySysctls: ["net.ipv4.ip_forward"] }), finds: ["error FileContent--proc-sys-net-ipv4-ip_forward"], seen: /ip_forward is 0/, cure: /sysctl -w net\.ipv4\.ip_forward=1/ },
+  { what: "forwarding on for good", facts: good({ readOnlySysctls: ["net.ipv4.ip_forward"] }), sysctls: { "net.ipv4.ip_forward": "1" }, finds: [] },
+  { what: "IPv6 networks without IPv6", options: { podNetworkCidr: "10.244.0.0/16,fd00:10::/48", serviceCidr: "10.96.0.0/12,fd00:20::/112" }, sysctls: { "net.ipv4.ip_forward": "1" }, finds: ["error FileContent--proc-sys-net-ipv6-conf-default-forwarding"], cure: /ipv6\.disable=1/ },
+  { what: "a runtime that does not answer", facts: good(containerd), finds: ["error CRI", "info CRI"], seen: /does not answer/, cure: /--cri-socket/ },
+  { what: "a runtime that takes no images from us", facts: good({ criSockets: ["unix:///var/run/crio/crio.sock"] }), runtime: { name: "cri-o", version: "1.33.0" }, finds: ["error CRI", "info CRI"], seen: /cri-o 1\.33\.0/, cure: /containerd/ },
+  { what: "containerd 1.7", facts: good(containerd), runtime: { name: "containerd", version: "1.7.24" }, finds: ["warning ContainerRuntimeVersion", "info CRI"], seen: /1\.7\.24/, cure: /SystemdCgroup/ },
+  { what: "containerd 2.1", facts: good(containerd), runtime: { name: "containerd", version: "v2.1.0" }, finds: ["info CRI"] },
+  { what: "a socket at which nothing listens", options: { criSocket: "unix:///run/other.sock" }, finds: ["error CRI"], seen: /nothing answers at unix:\/\/\/run\/other\.sock/ },
+  ...["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"].map((name): Row => ({
+    what: `a manifest of ${name}`, files: { [`/etc/kubernetes/manifests/${name}.yaml`]: "x" }, finds: [`error FileAvailable--etc-kubernetes-manifests-${name}.yaml`], cure: /kubeadm reset/,
+  })),
+  { what: "data of an etcd", files: { "/var/lib/etcd/member/wal": "x" }, finds: ["error DirAvailable--var-lib-etcd"], cure: /mv \/var\/lib\/etcd/ },
+  { what: "external etcd without its files", config: external, files: { "/etc/etcd/ca.crt": "x" }, finds: ["error ExternalEtcdClientCertificates", "error ExternalEtcdClientCertificates"], seen: /client\.crt \(etcd\.external\.certFile\) does not exist/, cure: /Copy it/ },
+  { what: "external etcd that nobody is to ask", config: external, options: { ignorePreflightErrors: ["externalETCDversion"] }, files: etcdFiles, finds: ["warning ExternalEtcdVersion"], seen: /ignored/ },
+  { what: "no package", pkg: undefined, finds: ["error Package"], cure: /kubestick pack/ },
+  { what: "a package for arm64", pkg: { ...packageIndexFor(config, network), arch: "arm64" }, finds: ["error PackageArchitecture"], cure: /--arch amd64/ },
+  { what: "a package of an older patch release", pkg: { ...packageIndexFor(config, network), kubernetesVersion: "v1.36.0" }, finds: ["error KubernetesVersion"], seen: /v1\.36\.0/, cure: /--kubernetes-version/ },
+  { what: "a package of a newer minor", pkg: { ...packageIndexFor(config, network), kubernetesVersion: "v1.37.0" }, finds: ["error KubernetesVersion", "error KubeletVersion"] },
+  { what: "a package that lacks images", pkg: packageIndexFor(config), finds: ["error ImagePull"], seen: /flannel/, cure: /pack --image/ },
+  { what: "the same where a runtime may have them", pkg: packageIndexFor(config), facts: good(containerd), runtime: { name: "containerd", version: "2.1.0" }, finds: ["warning ImagePull", "info CRI"] },
+  { what: "a full disk", free: 1000, finds: ["error DiskSpace"], seen: /1000 bytes free/, cure: /Nothing was written/ },
+];
+
+describe("preflight check", () => {
+  for (const row of rows) {
+    test(`${row.finds.length === 0 ? "nothing" : row.finds.join(", ")}: ${row.what}`, async () => {
+      const { findings } = await planFor({ facts: good(), ...row });
+      assert.deepEqual(findings.map(({ severity, check }) => `${severity} ${check}`), row.finds, JSON.stringify(findings, null, 1));
+      if (row.seen !== undefined) assert.match(findings[0]?.message ?? "", row.seen);
+      if (row.cure !== undefined) assert.match(findings[0]?.hint ?? "", row.cure);
+    });
+  }
+
+  test("every error and warning says why it matters and what cures it", async () => {
+    const all: Finding[] = [];
+    for (const row of rows) all.push(...(await planFor({ facts: good(), ...row })).findings.filter(({ severity }) => severity !== "info"));
+    for (const { check, message, hint } of all) {
+      assert.ok((hint ?? "").length > 20, `${check}: ${message}`);
+      assert.doesNotMatch(message, /\.$/, check);
+      assert.doesNotMatch(`${message} ${hint}`, /undefined|NaN|\[object|secret/, check);
+    }
+  });
+
+  test("every row of the table of checks is found by some machine of this file", () => {
+    const found = new Set(rows.flatMap(({ finds }) => finds.map((line) => line.split(" ")[1] ?? "")));
+    const pattern = (name: string): RegExp => new RegExp(`^${name.replaceAll("*", ".+")}$`);
+    assert.deepEqual(preflightChecks.filter(({ name }) => ![...found].some((check) => pattern(name).test(check))).map(({ name }) => name), []);
+  });
+
+  test("external etcd is asked for its version before anything is changed, with the client's certificate", async () => {
+    const { actions } = await planFor({ facts: good(), config: external, files: etcdFiles });
+    assert.deepEqual(actions.flatMap((action) => (action.kind === "wait" && action.probe.type === "etcd-version" ? [action.probe] : [])), [{
+      type: "etcd-version", endpoint: "https://192.0.2.20:2379", minimum: "3.5.24", ca: "/etc/etcd/ca.crt", certificate: "/etc/etcd/client.crt", key: "/etc/etcd/client.key",
+    }]);
+  });
+});
