@@ -173,6 +173,13 @@ describe("reset of a machine without a record", () => {
   });
 });
 
+test("reset --force of a machine that is no node leaves a foreign etcd alone", async () => {
+  const on = bench({ files: { "/var/lib/etcd/member/wal": "of another service" } });
+  on.host.files.delete("/etc/kubernetes", true);
+  assert.ok((await reset(on, { force: true })).outcome.ok);
+  assert.deepEqual(on.host.ledger.writes, []);
+});
+
 test("a survey that comes after a version without one says nothing about the machine before", async () => {
   const on = bench({ files: { "/etc/systemd/system/kubelet.service": "[Service]\nExecStart=/usr/bin/kubelet\n[Install]\n" } });
   await on.run([{ kind: "unit", id: "unit/kubelet.service", name: "kubelet.service", enabled: true, running: true, fingerprint: "1" }]);
