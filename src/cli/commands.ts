@@ -5,11 +5,13 @@
  * Refuses: deciding anything about a cluster or a machine. A handler turns flags into plain options and calls the room that knows.
  * Start here, then `dispatch.ts`. Handlers are imported when their command runs, so that `version` does not load what `init` needs.
  */
+import { initPhaseCommands, initPhaseGroups } from "./init-phase-commands.ts";
 import { command, type Command, type CommandGroup } from "./command.ts";
 import { config, criSocket, featureGates, imageRepository, initFlags, kubernetesVersion, output, packageFile, packFlags, resetFlags } from "./flag-tables.ts";
 
 /** Words that only hold commands. */
 export const groups: readonly CommandGroup[] = [
+  ...initPhaseGroups,
   { path: ["package"], summary: "Look into the package an executable carries" },
   { path: ["token"], summary: "Bootstrap tokens" },
   { path: ["config"], summary: "Configuration and images of a cluster" },
@@ -24,7 +26,8 @@ export const commands: readonly Command[] = [
     description:
       "Installs everything a Kubernetes node needs from the package in this file, starts the control plane, the pod network and DNS, and prints the command "
       + "with which further nodes join. No network is needed.\n\n"
-      + "Running it again is safe: what is already right stays as it is. After an interruption or a power cut, run the same command again.",
+      + "Running it again is safe: what is already right stays as it is. After an interruption or a power cut, run the same command again.\n\n"
+      + "\"kubestick init phase --help\" lists the phases, each of which can be run alone.",
     examples: [
       { comment: "Install a one-node cluster from the package in this file", line: "kubestick init" },
       { comment: "See every file, unit, image and object first; nothing is changed", line: "kubestick init --dry-run" },
@@ -35,6 +38,7 @@ export const commands: readonly Command[] = [
     flags: initFlags,
     run: async (flags, _, io) => (await import("./init.ts")).initCommand(flags, io),
   }),
+  ...initPhaseCommands,
   command({
     path: ["reset"],
     summary: "Take back what init did to this machine",

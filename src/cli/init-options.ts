@@ -16,6 +16,10 @@ export interface InitRequest {
   readonly out?: string;
   /** Kubestick file whose package is used instead of the running executable's. */
   readonly packagePath?: string;
+  /** `certs`, `certs/ca`: these phases alone. */
+  readonly only?: readonly string[];
+  /** Apply the safe cures of what preflight finds. */
+  readonly fix?: boolean;
   readonly uploadCerts: boolean;
   readonly skipTokenPrint: boolean;
   readonly skipCertificateKeyPrint: boolean;

@@ -5,7 +5,7 @@
 import { KubestickError } from "../errors.ts";
 import type { Action, Finding, Phase, PlanInput } from "../engine/types.ts";
 import { adoptAuthority, adoptLeaf, adoptServiceAccountKey, type Adoption, type Authority, type FoundPair } from "../pki/adopt.ts";
-import { certificatePath, certificateRows, keyPath, serviceAccountPaths, type AuthorityName, type CertificateRow } from "../pki/certificate-table.ts";
+import { allCertificateRows, certificatePath, certificateRows, keyPath, serviceAccountPaths, type AuthorityName, type CertificateRow } from "../pki/certificate-table.ts";
 import { issueAuthority, issueLeaf } from "../pki/issue.ts";
 import { generateKey, publicKeyPem } from "../pki/keys.ts";
 import { directory, file } from "./actions.ts";
@@ -35,8 +35,11 @@ export const certs: Phase<"certs", Record<never, never>, CertsOutput> = {
   title: "Generate the certificates of the control plane",
   needs: [],
   steps: [
-    ...["ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client", "etcd-ca", "etcd-server", "etcd-peer", "etcd-healthcheck-client", "apiserver-etcd-client"]
-      .map((id) => ({ id, title: `Generate the certificate ${id}` })),
+    ...allCertificateRows.map((row) => ({
+      id: row.name,
+      title: row.kind === "authority" ? `Generate the certificate authority ${row.name}` : `Generate the certificate ${row.name}`,
+      ...(row.kind === "authority" ? {} : { needs: [row.authority] }),
+    })),
     { id: "sa", title: "Generate the key pair that signs service account tokens" },
   ],
   async plan(input) {

@@ -31,6 +31,7 @@ export const uploadCerts: Phase<"upload-certs", { readonly certs: CertsOutput },
   id: "upload-certs",
   title: "Upload the shared certificates, encrypted (with --upload-certs)",
   needs: ["certs"],
+  reads: { certs: ["ca", "front-proxy-ca", "etcd-ca", "sa"] },
   async plan({ config, cluster, read, now }) {
     if (config.flags?.uploadCerts !== true) return { actions: [], output: { certificateKey: undefined } };
     const files = await sharedFiles(config, read);
