@@ -33,6 +33,7 @@ export const commands: readonly Command[] = [
       { comment: "See every file, unit, image and object first; nothing is changed", line: "kubestick init --dry-run" },
       { comment: "Own address and networks", line: "kubestick init --apiserver-advertise-address 192.0.2.10 --pod-network-cidr 10.100.0.0/16 --service-cidr 10.200.0.0/16" },
       { comment: "With a kubeadm configuration file", line: "kubestick init --config cluster.yaml" },
+      { comment: "Also switch swap off, for good, and cure what else is found and safe to cure", line: "kubestick init --fix" },
       { comment: "Write what would exist to a folder, for review", line: "kubestick init --dry-run --out ./plan" },
     ],
     flags: initFlags,

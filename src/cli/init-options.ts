@@ -50,7 +50,7 @@ export function initOptionsFromFlags(flags: InitFlags): InitRequest {
       token: flags.token,
       tokenTtl: flags["token-ttl"],
     }),
-    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], out: flags.out, packagePath: flags.package }),
+    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], fix: flags.fix, out: flags.out, packagePath: flags.package }),
     uploadCerts: flags["upload-certs"] ?? false,
     skipTokenPrint: flags["skip-token-print"] ?? false,
     skipCertificateKeyPrint: flags["skip-certificate-key-print"] ?? false,

@@ -34,10 +34,11 @@ const certificate = (id: string): { id: string; title: string; flags: readonly I
 const authority = (id: string): { id: string; title: string; flags: readonly InitFlag[] } => ({ id, title: `Generate the certificate authority ${id}`, flags: plain });
 
 const rows: readonly PhaseRow[] = [
-  { phase: "preflight", title: "Check the machine and the package", flags: ["cri-socket", "ignore-preflight-errors", "image-repository"] },
+  { phase: "preflight", title: "Check the machine and the package", flags: ["cri-socket", "fix", "ignore-preflight-errors", "image-repository"] },
   {
-    phase: "node", title: "Prepare the node: kernel, container runtime, kubelet", flags: ["cni", "cri-socket", "kubernetes-version", "service-cidr"],
+    phase: "node", title: "Prepare the node: kernel, container runtime, kubelet", flags: ["cni", "cri-socket", "fix", "kubernetes-version", "service-cidr"],
     steps: [
+      { id: "fix", title: "Apply the cures that --fix asks for" },
       { id: "kernel", title: "Load kernel modules and set sysctls" },
       { id: "binaries", title: "Install the programs the package carries" },
       { id: "runtime", title: "Configure and start the container runtime" },

@@ -52,7 +52,7 @@ async function resolved(request: InitRequest, pkg: PackageReader | undefined, po
     options: request.options,
     ...(file === undefined ? {} : { file }),
     facts: await ports.host.facts(),
-    flags: { uploadCerts: request.uploadCerts, skipTokenPrint: request.skipTokenPrint, skipCertificateKeyPrint: request.skipCertificateKeyPrint },
+    flags: { uploadCerts: request.uploadCerts, skipTokenPrint: request.skipTokenPrint, skipCertificateKeyPrint: request.skipCertificateKeyPrint, ...(request.fix === true ? { fix: true } : {}) },
     ...(pkg === undefined ? {} : { packageVersion: pkg.index.kubernetesVersion, packageCni: pkg.index.cni }),
   });
 }

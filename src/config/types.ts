@@ -129,6 +129,8 @@ export interface FlagsOnly {
   readonly uploadCerts?: boolean;
   readonly skipTokenPrint?: boolean;
   readonly skipCertificateKeyPrint?: boolean;
+  /** Apply the safe cures of what preflight finds. */
+  readonly fix?: boolean;
 }
 
 /** kubestick.io/v1alpha1 InstallConfiguration: what kubeadm has no word for. */

@@ -69,10 +69,11 @@ export interface UnitAction extends ActionBase {
   readonly oneshot?: true;
 }
 
-/** A kernel module loaded or a sysctl set, now; files in modules-load.d and sysctl.d make them last. */
+/** A kernel module loaded, a sysctl set, or all swap off, now; that they last over a boot is for files to bring about. */
 export type KernelAction = ActionBase & { readonly kind: "kernel" } & (
   | { readonly module: string }
   | { readonly sysctl: string; readonly value: string }
+  | { readonly swap: "off" }
 );
 
 export interface RouteAction extends ActionBase {

@@ -37,6 +37,11 @@ export function sysctl(key: string, value: string, more: Common = {}): KernelAct
   return { kind: "kernel", id: `sysctl/${key}`, sysctl: key, value, ...more };
 }
 
+/** No swap at all; the journal remembers which areas were on. */
+export function swapOff(more: Common = {}): KernelAction {
+  return { kind: "kernel", id: "swap/off", swap: "off", ...more };
+}
+
 export function route(wanted: Route, more: Common = {}): RouteAction {
   return { kind: "route", id: `route/${wanted.destination}`, route: wanted, ...more };
 }
