@@ -44,12 +44,15 @@ export const commands: readonly Command[] = [
     path: ["reset"],
     summary: "Take back what init did to this machine",
     description:
-      "Stops the node and removes what this program made: files, units, pods, routes, settings. What was on the machine before stays, and what was changed "
-      + "is put back. The data of the cluster on this node is lost.\n\nOn a terminal you are asked for the node's name; scripts pass --yes.",
+      "Stops the node and removes what this program made (files, units, routes, settings) and what the cluster left: pods, mounts, volumes, logs, the data of "
+      + "etcd and of the carried containerd, interfaces and packet-filter rules. What was on the machine before stays, and what was changed is put back. The data of "
+      + "the cluster on this node is lost.\n\nOn a terminal you are asked for the node's name; scripts pass --yes. It can be run again after an interruption.",
     examples: [
       { comment: "Ask for the node's name, then remove everything init made", line: "kubestick reset" },
       { comment: "In a script, without a question", line: "kubestick reset --yes" },
       { comment: "See what would be removed", line: "kubestick reset --dry-run" },
+      { comment: "Keep the data of etcd", line: "kubestick reset --skip-phases remove-etcd-member" },
+      { comment: "A node that something else made (kubeadm), by kubeadm's list of paths", line: "kubestick reset --force" },
     ],
     flags: resetFlags,
     run: async (flags, _, io) => (await import("./reset.ts")).resetCommand(flags, io),

@@ -143,6 +143,8 @@ export type Probe =
 export interface SurveyAction extends ActionBase {
   readonly kind: "survey";
   readonly places: readonly SurveyPlace[];
+  /** Sysctl keys. */
+  readonly settings?: readonly string[];
 }
 
 /** `of`: who fills it, and so when it may go. A path may also become a file. */
@@ -288,6 +290,7 @@ export interface Phase<Id extends string, In, Out> {
 export interface SurveyRecord extends Readonly<Record<string, unknown>> {
   readonly places: readonly SurveyedPlace[];
   readonly interfaces: readonly string[];
+  readonly settings?: Readonly<Record<string, string>>;
   /** Chains and nft tables; undefined: nobody could look. */
   readonly rules?: readonly string[];
 }

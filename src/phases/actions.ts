@@ -63,7 +63,7 @@ export function wait(name: string, title: string, probe: Probe, timeoutMs: numbe
   return { kind: "wait", id: `wait/${name}`, title, probe, timeoutMs, ...more };
 }
 
-export function survey(name: string, places: readonly SurveyPlace[], more: Common = {}): SurveyAction {
+export function survey(name: string, places: readonly SurveyPlace[], more: Common & { readonly settings?: readonly string[] } = {}): SurveyAction {
   return { kind: "survey", id: `survey/${name}`, places, ...more };
 }
 

@@ -5,6 +5,7 @@ import { imageReference } from "../manifests/images.ts";
 import { file, fillTemplate, fingerprint, kernelModule, payload, route, survey, sysctl, unit, wait } from "./actions.ts";
 import { planFix } from "./fix.ts";
 import { neededModules, neededSysctls, sysctlFile, sysctlText } from "./kernel-needs.ts";
+import { clusterSettings } from "./cluster-settings.ts";
 import { containerdUnitPath, decideMachine, ownResolvConfPath, type MachineDecisions } from "./machine.ts";
 
 export interface NodeOutput {
@@ -52,7 +53,8 @@ function planSurvey({ config }: PlanInput<unknown>, machine: MachineDecisions): 
     ...of("logs", "/var/log/pods", "/var/log/containers"),
     // A runtime that was there before us keeps its store.
     ...(machine.ownRuntime ? of("runtime", "/var/lib/containerd", "/run/containerd", "/opt/containerd", "/run/nri", "/run/runc") : []),
-  ], { why: "so that reset takes away what comes later, and nothing else" });
+    { path: "/run/netns", of: "network", onlyIfEmpty: true },
+  ], { settings: Object.keys(clusterSettings), why: "so that reset takes away what comes later, and nothing else" });
 }
 
 async function planKernel(input: PlanInput<unknown>, findings: Finding[]): Promise<Action[]> {

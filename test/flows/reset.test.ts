@@ -142,6 +142,16 @@ describe("reset of a surveyed machine", () => {
     assert.deepEqual(told(await reset(on)), planned);
   });
 
+  test("puts back kernel settings that the kubelet changed, unless somebody changed them since", async () => {
+    for (const since of ["1", "2"]) {
+      const on = bench({ sysctls: { "vm.overcommit_memory": "0" } });
+      await on.run([survey("data", [], { settings: ["vm.overcommit_memory", "kernel.panic"] })]);
+      await on.host.setSysctl("vm.overcommit_memory", since);
+      assert.ok((await reset(on)).outcome.ok);
+      assert.equal(await on.host.sysctl("vm.overcommit_memory"), since === "1" ? "0" : "2");
+    }
+  });
+
   test("empties /etc/kubernetes/tmp only when told to", async () => {
     for (const cleanupTmpDir of [false, true]) {
       const on = bench();
