@@ -66,7 +66,9 @@ async function planInterfaces({ read, survey }: ResetInput): Promise<readonly Ac
 
 async function planRules({ read, survey }: ResetInput): Promise<readonly Action[]> {
   const tables = survey?.rules === undefined ? ownTables : [...ownTables, ...sharedTables];
-  return (await read.packetFilter()).map(({ program }) => ({ kind: "rules", id: `rules/${program}`, program, chainPrefixes, tables, keep: survey?.rules ?? [] }));
+  // Rules that cannot be read must not keep everything else from going: that one action fails, and tells why.
+  const programs = await read.packetFilter().then((sets) => sets.map(({ program }) => program), () => ["nft"]);
+  return programs.map((program) => ({ kind: "rules", id: `rules/${program}`, program, chainPrefixes, tables, keep: survey?.rules ?? [] }));
 }
 
 /** Back to what they were, unless somebody changed them since. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { journalPath } from "../../src/engine/journal.ts";
 import { runReset, type ResetContext } from "../../src/engine/undo.ts";
+import { KubestickError } from "../../src/errors.ts";
 import { resetFlow } from "../../src/flows/reset.ts";
 import { survey } from "../../src/phases/actions.ts";
 import { actionsOf, collect, type Ran } from "../engine/laws.ts";
@@ -81,6 +82,17 @@ describe("reset of a surveyed machine", () => {
 
     on.host.unmount = unmount;
     assert.ok((await reset(on)).outcome.ok);
+    assert.equal(await on.host.stat("/var/lib/kubelet"), undefined);
+  });
+
+  test("removes everything else where the packet filter cannot be read, and says so at the end", async () => {
+    const on = bench();
+    await on.run([places]);
+    on.host.files.plant("/var/lib/kubelet/pods/x", "x");
+    on.host.packetFilter = () => Promise.reject(new KubestickError({ code: "PACKET_FILTER_UNREADABLE", attempted: "reading", happened: "nft is broken", next: "nft list ruleset" }));
+    const { outcome } = await reset(on);
+    assert.equal(outcome.error?.code, "RESET_INCOMPLETE");
+    assert.match(outcome.error?.details.join("\n") ?? "", /rules\/nft: nft is broken/);
     assert.equal(await on.host.stat("/var/lib/kubelet"), undefined);
   });
 
