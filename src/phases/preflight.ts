@@ -13,6 +13,7 @@ import { wait } from "./actions.ts";
 import type { Action, Finding, Phase } from "../engine/types.ts";
 import { lastingChecks } from "./fix.ts";
 import { decideMachine } from "./machine.ts";
+import { patchFindings } from "./patches.ts";
 import { findingsOf, type Check, type Input } from "./preflight-check.ts";
 import { existingChecks } from "./preflight-existing.ts";
 import { networkChecks } from "./preflight-network.ts";
@@ -34,6 +35,7 @@ export const preflight: Phase<"preflight", Record<never, never>, Record<never, n
     const machine = await decideMachine(input.config, input.facts, input.read, input.made);
     const findings: Finding[] = [...(await findingsOf(preflightChecks, input, machine)), ...machine.findings];
     const actions: Action[] = input.pkg === undefined ? [] : [wait("package", "Every byte of the package is intact", { type: "package" }, 600_000)];
+    findings.push(...(await patchFindings(input.config, input.read)));
     planExternalEtcd(input, actions, findings);
     return { actions, output: {}, findings };
   },

@@ -86,3 +86,22 @@ describe("init phase", () => {
     assert.deepEqual(actionsOf(events).map(({ id, status }) => [id, status]), [["file/etc/kubernetes/admin.conf", "applied"]]);
   });
 });
+
+test("init --upload-certs, killed around the upload and run again, ends in the same state without a second token", async () => {
+  const reference = world();
+  await runWell(reference);
+  const wanted = finalState(reference, normalise);
+  const { writes } = reference.host.ledger;
+  const points = writes.flatMap((write, index) => (/CREATE v1\/Secret|kubeadm:kubeadm-certs/.test(write) ? [index, index + 1] : []));
+  assert.ok(points.length >= 6, writes.join("\n"));
+  for (const point of new Set(points)) {
+    const killed = world();
+    killed.host.ledger.crashAfter(point);
+    await run(killed);
+    killed.host.ledger.revive();
+    await runWell(killed);
+    assert.deepEqual(unlike(wanted, finalState(killed, normalise)), [], `killed after ${writes[point - 1] ?? "nothing"}`);
+    const tokens = [...killed.cluster.objects.keys()].filter((key) => /bootstrap-token-/.test(key));
+    assert.equal(tokens.length, 2, tokens.join(" "));
+  }
+});
