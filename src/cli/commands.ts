@@ -5,11 +5,13 @@
  * Refuses: deciding anything about a cluster or a machine. A handler turns flags into plain options and calls the room that knows.
  * Start here, then `dispatch.ts`. Handlers are imported when their command runs, so that `version` does not load what `init` needs.
  */
+import { initPhaseCommands, initPhaseGroups } from "./init-phase-commands.ts";
 import { command, type Command, type CommandGroup } from "./command.ts";
 import { config, criSocket, featureGates, imageRepository, initFlags, kubernetesVersion, output, packageFile, packFlags, resetFlags } from "./flag-tables.ts";
 
 /** Words that only hold commands. */
 export const groups: readonly CommandGroup[] = [
+  ...initPhaseGroups,
   { path: ["package"], summary: "Look into the package an executable carries" },
   { path: ["token"], summary: "Bootstrap tokens" },
   { path: ["config"], summary: "Configuration and images of a cluster" },
@@ -24,27 +26,33 @@ export const commands: readonly Command[] = [
     description:
       "Installs everything a Kubernetes node needs from the package in this file, starts the control plane, the pod network and DNS, and prints the command "
       + "with which further nodes join. No network is needed.\n\n"
-      + "Running it again is safe: what is already right stays as it is. After an interruption or a power cut, run the same command again.",
+      + "Running it again is safe: what is already right stays as it is. After an interruption or a power cut, run the same command again.\n\n"
+      + "\"kubestick init phase --help\" lists the phases, each of which can be run alone.",
     examples: [
       { comment: "Install a one-node cluster from the package in this file", line: "kubestick init" },
       { comment: "See every file, unit, image and object first; nothing is changed", line: "kubestick init --dry-run" },
       { comment: "Own address and networks", line: "kubestick init --apiserver-advertise-address 192.0.2.10 --pod-network-cidr 10.100.0.0/16 --service-cidr 10.200.0.0/16" },
       { comment: "With a kubeadm configuration file", line: "kubestick init --config cluster.yaml" },
+      { comment: "Also switch swap off, for good, and cure what else is found and safe to cure", line: "kubestick init --fix" },
       { comment: "Write what would exist to a folder, for review", line: "kubestick init --dry-run --out ./plan" },
     ],
     flags: initFlags,
     run: async (flags, _, io) => (await import("./init.ts")).initCommand(flags, io),
   }),
+  ...initPhaseCommands,
   command({
     path: ["reset"],
     summary: "Take back what init did to this machine",
     description:
-      "Stops the node and removes what this program made: files, units, pods, routes, settings. What was on the machine before stays, and what was changed "
-      + "is put back. The data of the cluster on this node is lost.\n\nOn a terminal you are asked for the node's name; scripts pass --yes.",
+      "Stops the node and removes what this program made (files, units, routes, settings) and what the cluster left: pods, mounts, volumes, logs, the data of "
+      + "etcd and of the carried containerd, interfaces and packet-filter rules. What was on the machine before stays, and what was changed is put back. The data of "
+      + "the cluster on this node is lost.\n\nOn a terminal you are asked for the node's name; scripts pass --yes. It can be run again after an interruption.",
     examples: [
       { comment: "Ask for the node's name, then remove everything init made", line: "kubestick reset" },
       { comment: "In a script, without a question", line: "kubestick reset --yes" },
       { comment: "See what would be removed", line: "kubestick reset --dry-run" },
+      { comment: "Keep the data of etcd", line: "kubestick reset --skip-phases remove-etcd-member" },
+      { comment: "A node that something else made (kubeadm), by kubeadm's list of paths", line: "kubestick reset --force" },
     ],
     flags: resetFlags,
     run: async (flags, _, io) => (await import("./reset.ts")).resetCommand(flags, io),

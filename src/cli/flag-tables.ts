@@ -59,6 +59,7 @@ export const initFlags = {
   "token-ttl": { type: "duration", placeholder: "DURATION", default: "24h0m0s", description: "Time until the token expires; 0 = never" },
   "upload-certs": { type: "bool", withConfig: true, description: "Store the control plane's certificates, encrypted, in the cluster" },
   cni,
+  fix: { type: "bool", withConfig: true, description: "Cure what can be cured safely: swap off for now and later, settings and modules that other files take away, missing directories; reset undoes it" },
   out: { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", description: "With --dry-run: write the files, API requests and the plan to this folder" },
   package: packageFile,
   output,

@@ -16,6 +16,10 @@ export interface InitRequest {
   readonly out?: string;
   /** Kubestick file whose package is used instead of the running executable's. */
   readonly packagePath?: string;
+  /** `certs`, `certs/ca`: these phases alone. */
+  readonly only?: readonly string[];
+  /** Apply the safe cures of what preflight finds. */
+  readonly fix?: boolean;
   readonly uploadCerts: boolean;
   readonly skipTokenPrint: boolean;
   readonly skipCertificateKeyPrint: boolean;
@@ -46,7 +50,7 @@ export function initOptionsFromFlags(flags: InitFlags): InitRequest {
       token: flags.token,
       tokenTtl: flags["token-ttl"],
     }),
-    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], out: flags.out, packagePath: flags.package }),
+    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], fix: flags.fix, out: flags.out, packagePath: flags.package }),
     uploadCerts: flags["upload-certs"] ?? false,
     skipTokenPrint: flags["skip-token-print"] ?? false,
     skipCertificateKeyPrint: flags["skip-certificate-key-print"] ?? false,

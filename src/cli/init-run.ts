@@ -1,10 +1,12 @@
 /** The run of `init`: configuration file, package and facts to a resolved configuration, and that to the flow. */
-import { resolveInitConfig } from "../config/resolve.ts";
+import { resolveInitConfig, type Resolved } from "../config/resolve.ts";
 import type { RunOutcome } from "../engine/outcome.ts";
 import { runFlow } from "../engine/run.ts";
 import type { RunEvent } from "../engine/types.ts";
 import { isKubestickError } from "../errors.ts";
+import { addonObjects } from "../flows/addon-manifests.ts";
 import { initFlow } from "../flows/init.ts";
+import { toYaml } from "../manifests/yaml.ts";
 import { openPackage } from "../package/reader.ts";
 import type { PackageReader } from "../package/types.ts";
 import { readConfigFile } from "./config-file.ts";
@@ -13,16 +15,9 @@ import type { InitRequest } from "./init-options.ts";
 import { machinePorts, type MachinePorts } from "./machine.ts";
 
 export async function* initEvents(request: InitRequest, signal: AbortSignal, ports: MachinePorts = machinePorts("kubestick init")): AsyncGenerator<RunEvent, RunOutcome> {
-  const file = request.configPath === undefined ? undefined : await readConfigFile(request.configPath);
   const pkg = await carriedPackage(request.packagePath);
   try {
-    const { config, warnings } = resolveInitConfig({
-      options: request.options,
-      ...(file === undefined ? {} : { file }),
-      facts: await ports.host.facts(),
-      flags: { uploadCerts: request.uploadCerts, skipTokenPrint: request.skipTokenPrint, skipCertificateKeyPrint: request.skipCertificateKeyPrint },
-      ...(pkg === undefined ? {} : { packageVersion: pkg.index.kubernetesVersion, packageCni: pkg.index.cni }),
-    });
+    const { config, warnings } = await resolved(request, pkg, ports);
     for (const message of warnings) yield { type: "finding", phase: "config", finding: { check: "Configuration", severity: "warning", message } };
     return yield* runFlow(initFlow, {
       ...ports,
@@ -32,11 +27,34 @@ export async function* initEvents(request: InitRequest, signal: AbortSignal, por
       skipPhases: config.init.skipPhases,
       ignorePreflightErrors: config.init.nodeRegistration.ignorePreflightErrors,
       signal,
+      ...(request.only === undefined ? {} : { only: request.only }),
       ...(request.out === undefined ? {} : { outputDirectory: request.out }),
     });
   } finally {
     await pkg?.close();
   }
+}
+
+/** The objects of an addon as YAML, for `--print-manifest`. */
+export async function addonManifests(request: InitRequest, step: string, ports: MachinePorts = machinePorts("kubestick init")): Promise<string> {
+  const pkg = await carriedPackage(request.packagePath);
+  try {
+    const { config } = await resolved(request, pkg, ports);
+    return (await addonObjects(step, { config, read: ports.host, assets: ports.assets })).map((object) => `---\n${toYaml(object)}`).join("");
+  } finally {
+    await pkg?.close();
+  }
+}
+
+async function resolved(request: InitRequest, pkg: PackageReader | undefined, ports: MachinePorts): Promise<Resolved> {
+  const file = request.configPath === undefined ? undefined : await readConfigFile(request.configPath);
+  return resolveInitConfig({
+    options: request.options,
+    ...(file === undefined ? {} : { file }),
+    facts: await ports.host.facts(),
+    flags: { uploadCerts: request.uploadCerts, skipTokenPrint: request.skipTokenPrint, skipCertificateKeyPrint: request.skipCertificateKeyPrint, ...(request.fix === true ? { fix: true } : {}) },
+    ...(pkg === undefined ? {} : { packageVersion: pkg.index.kubernetesVersion, packageCni: pkg.index.cni }),
+  });
 }
 
 /** A file without a package is not an error yet: preflight reports it together with everything else it finds. A damaged one is. */

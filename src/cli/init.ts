@@ -13,7 +13,7 @@ export async function initCommand(flags: InitFlags, io: Io): Promise<void> {
 /** `ports`: the machine to work on; the real one when left out. */
 export async function runInit(request: InitRequest, io: Io, ports?: MachinePorts): Promise<void> {
   await renderRun(events(request, io.signal, ports), io, {
-    title: "kubestick init",
+    title: request.only === undefined ? "kubestick init" : `kubestick init phase ${request.only.join(" ").replace("/", " ")}`,
     format: request.format,
     continueWith: "Run the same command again: it continues where it stopped. To take everything back instead: kubestick reset",
   });

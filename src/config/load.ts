@@ -139,7 +139,7 @@ function parse(name: string, text: string, lineCounter: LineCounter): readonly D
   if (text.length > largest) throw refused(`${name} has ${text.length} characters; a configuration has a few thousand.`, "Name the configuration file, not something else; nothing was changed.", []);
   let parsed: readonly Document.Parsed[];
   try {
-    const result = parseAllDocuments(text, { lineCounter, prettyErrors: true, uniqueKeys: true, version: "1.2" });
+    const result = parseAllDocuments(text, { lineCounter, prettyErrors: true, uniqueKeys: true, version: "1.2", logLevel: "error" });
     parsed = Array.isArray(result) ? result : [];
   } catch (error) {
     // The parser recurses; text such as ten thousand opening brackets exhausts its stack.

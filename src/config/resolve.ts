@@ -3,7 +3,7 @@
  * Order as in kubeadm (util/config/initconfiguration.go): static defaults, dynamic defaults, validation of everything at once.
  */
 import type { HostFacts } from "../host/types.ts";
-import { joinHostPort, splitHostPort } from "./address.ts";
+import { joinHostPort, parseCidrList, splitHostPort } from "./address.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import { configError, loadDocuments, type LoadedConfig, type LoadedDocument, type Problem } from "./load.ts";
 import { advertiseAddress, readNodeRegistration, readTimeouts, section, type Doc } from "./node-registration.ts";
@@ -32,8 +32,8 @@ export interface Resolved {
 }
 
 export const defaultTokenGroup = "system:bootstrappers:kubeadm:default-node-token";
-/** flannel's and most people's habit; only set when the CNI needs a pod network and nobody chose one. */
-export const defaultPodSubnet = "10.244.0.0/16";
+/** flannel's and most people's habit, and the same for IPv6; only set when the CNI needs a pod network and nobody chose one. */
+const defaultPodSubnets = { 4: "10.244.0.0/16", 6: "fd00:10:244::/56" } as const;
 
 /** Throws CONFIG_YAML or CONFIG_INVALID with every finding and its place. */
 export function resolveInitConfig(input: ResolveInput): Resolved {
@@ -135,16 +135,17 @@ function bootstrapTokens(options: InitOptions, value: Doc | undefined): readonly
 function clusterConfiguration(
   options: InitOptions, doc: LoadedDocument | undefined, cni: InstallConfiguration["cni"], kubernetesVersion: string, bindPort: number,
 ): ClusterConfiguration {
+  const text = (given: unknown, fallback: string): string => (typeof given === "string" && given !== "" ? given : fallback);
   const value = doc?.value;
   const networking = section(value, "networking");
   const etcd = section(value, "etcd");
   const external = section(etcd, "external");
   const local = section(etcd, "local");
   const apiServer = section(value, "apiServer");
-  const podSubnet = options.podNetworkCidr ?? (networking?.["podSubnet"] as string | undefined) ?? (cni === "none" ? undefined : defaultPodSubnet);
+  const serviceSubnet = text(options.serviceCidr ?? networking?.["serviceSubnet"], "10.96.0.0/12");
+  const podSubnet = options.podNetworkCidr ?? (networking?.["podSubnet"] as string | undefined) ?? (cni === "none" ? undefined : podSubnetBeside(serviceSubnet));
   const endpoint = options.controlPlaneEndpoint ?? (value?.["controlPlaneEndpoint"] as string | undefined);
   const sans = [...((apiServer?.["certSANs"] as readonly string[] | undefined) ?? []), ...(options.apiserverCertExtraSans ?? [])].map((name) => name.toLowerCase());
-  const text = (given: unknown, fallback: string): string => (typeof given === "string" && given !== "" ? given : fallback);
   const featureGates = options.featureGates ?? (section(value, "featureGates") as Readonly<Record<string, boolean>> | undefined);
   const gate = featureGates?.["PublicKeysECDSA"];
   const algorithm = gate === undefined ? text(value?.["encryptionAlgorithm"], "RSA-2048") : gate ? "ECDSA-P256" : "RSA-2048";
@@ -159,7 +160,7 @@ function clusterConfiguration(
           },
         },
     networking: {
-      serviceSubnet: text(options.serviceCidr ?? networking?.["serviceSubnet"], "10.96.0.0/12"),
+      serviceSubnet,
       ...(podSubnet === undefined || podSubnet === "" ? {} : { podSubnet }),
       dnsDomain: text(options.serviceDnsDomain ?? networking?.["dnsDomain"], "cluster.local"),
     },
@@ -188,6 +189,11 @@ function withoutSkippedAddons(skipPhases: readonly string[], cluster: ClusterCon
     dns: skipped("coredns") ? { ...cluster.dns, disabled: true } : cluster.dns,
     proxy: skipped("kube-proxy") ? { ...cluster.proxy, disabled: true } : cluster.proxy,
   };
+}
+
+/** One network for each family of the service network, in its order; a text that is no network is told elsewhere. */
+function podSubnetBeside(serviceSubnet: string): string {
+  return (parseCidrList(serviceSubnet) ?? [{ family: 4 as const }]).map(({ family }) => defaultPodSubnets[family]).join(",");
 }
 
 /** As Go writes it: `2h` is stored and printed as `2h0m0s`. */

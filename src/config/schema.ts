@@ -28,7 +28,12 @@ const oneOf = (...values: string[]): Schema => ({ type: "enum", values });
 
 /** `extraArgs` and `kubeletExtraArgs`. */
 export const argumentList: Schema = list({ ...object({ name: string, value: string }), defaults: { name: "", value: "" } });
-const envs = list({ ...object({ name: string, value: string, valueFrom: { type: "any" } }), defaults: { name: "" } });
+/** core/v1 EnvVarSource; the default is the one core/v1 gives a fieldRef. */
+const envSource = object({
+  fieldRef: { ...object({ apiVersion: string, fieldPath: string }), defaults: { apiVersion: "v1" } },
+  resourceFieldRef: { type: "any" }, configMapKeyRef: { type: "any" }, secretKeyRef: { type: "any" }, fileKeyRef: { type: "any" },
+});
+const envs = list({ ...object({ name: string, value: string, valueFrom: envSource }), defaults: { name: "" } });
 const volumes = list({ ...object({ name: string, hostPath: string, mountPath: string, readOnly: boolean, pathType: string }), defaults: { name: "", hostPath: "", mountPath: "" } });
 const component = { extraArgs: argumentList, extraVolumes: volumes, extraEnvs: envs };
 const imageMeta = { imageRepository: string, imageTag: string };

@@ -129,6 +129,8 @@ export interface FlagsOnly {
   readonly uploadCerts?: boolean;
   readonly skipTokenPrint?: boolean;
   readonly skipCertificateKeyPrint?: boolean;
+  /** Apply the safe cures of what preflight finds. */
+  readonly fix?: boolean;
 }
 
 /** kubestick.io/v1alpha1 InstallConfiguration: what kubeadm has no word for. */
@@ -148,8 +150,6 @@ export interface VersionFacts {
   readonly pauseTag: string;
   /** The flags of a local etcd member whose names or values depend on the etcd of this minor. */
   readonly etcdFlags: Readonly<Record<string, string>>;
-  /** The kubelet refuses cgroup v1 unless its configuration says `failCgroupV1: false`; older ones know the field and default to false. */
-  readonly kubeletRefusesCgroupV1: boolean;
 }
 
 export interface ResolvedConfig {

@@ -2,6 +2,9 @@
  * What differs per Kubernetes minor, as data. Image tags are those the newest kubeadm of that minor deploys
  * (kubeadm cmd/kubeadm/app/constants/constants.go of each release branch), not those of kubeadm 1.36: a minor is installed with the
  * etcd, CoreDNS and pause it was tested with. The same tags stand in offline-images; a test compares them.
+ *
+ * Not in the table because no plan has to tell them apart: `failCgroupV1: false` (every kubelet since 1.31 knows the field; only its default
+ * changed in 1.35), and the runtime's socket in the kubelet's configuration (a field since 1.27; kubeadm moved there from a flag later).
  */
 import type { VersionFacts } from "./types.ts";
 
@@ -10,10 +13,10 @@ const etcd35 = { "experimental-initial-corrupt-check": "true", "experimental-wat
 const etcd36 = { "feature-gates": "InitialCorruptCheck=true", "watch-progress-notify-interval": "5s" };
 
 const table: readonly VersionFacts[] = [
-  { minor: 33, etcdTag: "3.5.24-0", corednsTag: "v1.12.0", pauseTag: "3.10", etcdFlags: etcd35, kubeletRefusesCgroupV1: false },
-  { minor: 34, etcdTag: "3.6.5-0", corednsTag: "v1.12.1", pauseTag: "3.10.1", etcdFlags: etcd36, kubeletRefusesCgroupV1: false },
-  { minor: 35, etcdTag: "3.6.6-0", corednsTag: "v1.13.1", pauseTag: "3.10.1", etcdFlags: etcd36, kubeletRefusesCgroupV1: true },
-  { minor: 36, etcdTag: "3.6.8-0", corednsTag: "v1.14.2", pauseTag: "3.10.2", etcdFlags: etcd36, kubeletRefusesCgroupV1: true },
+  { minor: 33, etcdTag: "3.5.24-0", corednsTag: "v1.12.0", pauseTag: "3.10", etcdFlags: etcd35 },
+  { minor: 34, etcdTag: "3.6.5-0", corednsTag: "v1.12.1", pauseTag: "3.10.1", etcdFlags: etcd36 },
+  { minor: 35, etcdTag: "3.6.6-0", corednsTag: "v1.13.1", pauseTag: "3.10.1", etcdFlags: etcd36 },
+  { minor: 36, etcdTag: "3.6.8-0", corednsTag: "v1.14.2", pauseTag: "3.10.2", etcdFlags: etcd36 },
 ];
 
 /** Version used when neither a package nor the configuration names one. */

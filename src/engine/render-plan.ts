@@ -121,7 +121,7 @@ function fieldsOf(action: Action): Readonly<Record<string, unknown>> {
     case "directory": return { path: action.path, mode: modeText(action.mode) };
     case "remove": return { path: action.path, ...(action.recursive === true ? { recursive: true } : {}) };
     case "unit": return { name: action.name, enabled: action.enabled, running: action.running };
-    case "kernel": return "module" in action ? { module: action.module } : { sysctl: action.sysctl, value: action.value };
+    case "kernel": return "module" in action ? { module: action.module } : "swap" in action ? { swap: action.swap } : { sysctl: action.sysctl, value: action.value };
     case "route": return { route: action.route };
     case "image": return { reference: action.image.reference, digest: action.image.target.digest, socket: action.socket, ...(action.alsoAs === undefined ? {} : { alsoAs: action.alsoAs }) };
     case "object": return { policy: action.policy, as: action.as, object: withoutSecrets(action) };

@@ -116,7 +116,7 @@ class FlowRun {
         const input = this.#input(phase, facts, journal, readers.plan, await summarizeRuntime(context, facts), now);
         if (mode === "output") {
           const plan = await phase.plan(input);
-          await refuseUnmade(phase, plan.actions, { ...acting, planned: readers.observe });
+          await refuseUnmade(phase, plan.actions.filter((candidate) => selected.mustBeMade(candidate)), { ...acting, planned: readers.observe });
           this.#outputs.set(phase.id, plan.output);
           continue;
         }

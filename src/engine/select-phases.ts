@@ -14,7 +14,7 @@ export interface SelectedPhase {
   readonly leftOut: boolean;
   /** Whether an action of a phase in mode `run` is to be done. */
   acts(action: Pick<Action, "step">): boolean;
-  /** An action of a step that is left out, but that a step which runs needs. */
+  /** What is not done now, but must be there: in mode `run` of a left-out step that a running one needs, in mode `output` what later phases read. */
   mustBeMade(action: Pick<Action, "step">): boolean;
 }
 
@@ -28,10 +28,17 @@ export function selectPhases(flow: { readonly name: string; readonly phases: rea
   });
 
   // Backwards, because a phase planned for its output reads outputs of its own.
-  const needed = new Set<string>();
+  /** By phase: the steps that must be in place, `undefined` for all of them. */
+  const needed = new Map<string, ReadonlySet<string> | undefined>();
   return asked.toReversed().map(({ phase, mode }): SelectedPhase => {
     const reads = mode === "run" || needed.has(phase.id);
-    if (reads) for (const need of phase.needs) needed.add(need);
+    if (reads) {
+      for (const need of phase.needs) {
+        const steps = (phase.reads as Readonly<Record<string, readonly string[]>> | undefined)?.[need];
+        const known = needed.has(need) ? needed.get(need) : new Set<string>();
+        needed.set(need, known === undefined || steps === undefined ? undefined : new Set([...known, ...steps]));
+      }
+    }
     const runs = (step: string): boolean => {
       const path = `${phase.id}/${step}`;
       return !skipped.has(path) && (wanted === undefined || wanted.has(phase.id) || wanted.has(path));
@@ -42,7 +49,11 @@ export function selectPhases(flow: { readonly name: string; readonly phases: rea
       leftOut: mode === "skip",
       mode: mode !== "run" && needed.has(phase.id) ? "output" : mode,
       acts: ({ step }) => step === undefined || runs(step),
-      mustBeMade: ({ step }) => step !== undefined && neededSteps.has(step),
+      mustBeMade: ({ step }) => {
+        if (mode === "run") return step !== undefined && neededSteps.has(step);
+        const steps = needed.get(phase.id);
+        return steps === undefined || (step !== undefined && steps.has(step));
+      },
     };
   }).reverse();
 }

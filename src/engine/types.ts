@@ -69,10 +69,11 @@ export interface UnitAction extends ActionBase {
   readonly oneshot?: true;
 }
 
-/** A kernel module loaded or a sysctl set, now; files in modules-load.d and sysctl.d make them last. */
+/** A kernel module loaded, a sysctl set, or all swap off, now; that they last over a boot is for files to bring about. */
 export type KernelAction = ActionBase & { readonly kind: "kernel" } & (
   | { readonly module: string }
   | { readonly sysctl: string; readonly value: string }
+  | { readonly swap: "off" }
 );
 
 export interface RouteAction extends ActionBase {
@@ -142,6 +143,8 @@ export type Probe =
 export interface SurveyAction extends ActionBase {
   readonly kind: "survey";
   readonly places: readonly SurveyPlace[];
+  /** Sysctl keys. */
+  readonly settings?: readonly string[];
 }
 
 /** `of`: who fills it, and so when it may go. A path may also become a file. */
@@ -287,6 +290,7 @@ export interface Phase<Id extends string, In, Out> {
 export interface SurveyRecord extends Readonly<Record<string, unknown>> {
   readonly places: readonly SurveyedPlace[];
   readonly interfaces: readonly string[];
+  readonly settings?: Readonly<Record<string, string>>;
   /** Chains and nft tables; undefined: nobody could look. */
   readonly rules?: readonly string[];
 }

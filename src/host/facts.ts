@@ -14,6 +14,7 @@ import { sysctlPath } from "./kernel.ts";
 import { readKernelConfig } from "./kernel-config.ts";
 import { readListening } from "./listening.ts";
 import { readProcRoutes } from "./proc-routes.ts";
+import { parseSwapAreas } from "./swaps.ts";
 import { answer, readUnit, systemdAnswers, type Exec } from "./systemd.ts";
 import type { HostFacts, InterfaceAddress, Route } from "./types.ts";
 
@@ -96,9 +97,8 @@ export function parseCpuList(list: string): number {
   }, 0);
 }
 
-/** First column of /proc/swaps below its header; spaces in names are written \040. */
 export function parseSwaps(text: string): readonly string[] {
-  return text.split("\n").slice(1).map((line) => line.split(/\s/)[0] ?? "").filter(Boolean).map((name) => name.replaceAll("\\040", " "));
+  return parseSwapAreas(text).map(({ name }) => name);
 }
 
 export function parseNameservers(text: string): readonly string[] {

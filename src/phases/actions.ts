@@ -37,6 +37,11 @@ export function sysctl(key: string, value: string, more: Common = {}): KernelAct
   return { kind: "kernel", id: `sysctl/${key}`, sysctl: key, value, ...more };
 }
 
+/** No swap at all; the journal remembers which areas were on. */
+export function swapOff(more: Common = {}): KernelAction {
+  return { kind: "kernel", id: "swap/off", swap: "off", ...more };
+}
+
 export function route(wanted: Route, more: Common = {}): RouteAction {
   return { kind: "route", id: `route/${wanted.destination}`, route: wanted, ...more };
 }
@@ -58,7 +63,7 @@ export function wait(name: string, title: string, probe: Probe, timeoutMs: numbe
   return { kind: "wait", id: `wait/${name}`, title, probe, timeoutMs, ...more };
 }
 
-export function survey(name: string, places: readonly SurveyPlace[], more: Common = {}): SurveyAction {
+export function survey(name: string, places: readonly SurveyPlace[], more: Common & { readonly settings?: readonly string[] } = {}): SurveyAction {
   return { kind: "survey", id: `survey/${name}`, places, ...more };
 }
 

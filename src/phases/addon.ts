@@ -14,6 +14,8 @@ export const addon: Phase<"addon", { readonly node: NodeOutput }, Record<never, 
   id: "addon",
   title: "Install CoreDNS and kube-proxy",
   needs: ["node"],
+  // What was decided about the machine, not what was made on it.
+  reads: { node: [] },
   steps: [
     { id: "coredns", title: "Install CoreDNS" },
     { id: "kube-proxy", title: "Install kube-proxy" },

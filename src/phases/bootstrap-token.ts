@@ -24,6 +24,7 @@ export const bootstrapToken: Phase<"bootstrap-token", { readonly certs: CertsOut
   id: "bootstrap-token",
   title: "Create bootstrap tokens and cluster-info",
   needs: ["certs"],
+  reads: { certs: ["ca"] },
   async plan({ config, cluster, from, now }) {
     const timeout = config.init.timeouts.kubernetesAPICall;
     const actions: Action[] = [];

@@ -5,10 +5,11 @@
 import { KubestickError } from "../errors.ts";
 import type { Action, Finding, Phase, PlanInput } from "../engine/types.ts";
 import { adoptAuthority, adoptLeaf, adoptServiceAccountKey, type Adoption, type Authority, type FoundPair } from "../pki/adopt.ts";
-import { certificatePath, certificateRows, keyPath, serviceAccountPaths, type AuthorityName, type CertificateRow } from "../pki/certificate-table.ts";
+import { allCertificateRows, certificatePath, certificateRows, keyPath, serviceAccountPaths, type AuthorityName, type CertificateRow } from "../pki/certificate-table.ts";
 import { issueAuthority, issueLeaf } from "../pki/issue.ts";
 import { generateKey, publicKeyPem } from "../pki/keys.ts";
 import { directory, file } from "./actions.ts";
+import { externalAuthority } from "./external-authority.ts";
 
 export interface CertsOutput {
   /** The cluster CA's certificate. */
@@ -35,8 +36,11 @@ export const certs: Phase<"certs", Record<never, never>, CertsOutput> = {
   title: "Generate the certificates of the control plane",
   needs: [],
   steps: [
-    ...["ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client", "etcd-ca", "etcd-server", "etcd-peer", "etcd-healthcheck-client", "apiserver-etcd-client"]
-      .map((id) => ({ id, title: `Generate the certificate ${id}` })),
+    ...allCertificateRows.map((row) => ({
+      id: row.name,
+      title: row.kind === "authority" ? `Generate the certificate authority ${row.name}` : `Generate the certificate ${row.name}`,
+      ...(row.kind === "authority" ? {} : { needs: [row.authority] }),
+    })),
     { id: "sa", title: "Generate the key pair that signs service account tokens" },
   ],
   async plan(input) {
@@ -72,7 +76,11 @@ export const certs: Phase<"certs", Record<never, never>, CertsOutput> = {
     }
     const ca = authorities.get("ca");
     const keylessCa = ca !== undefined && ca.key === undefined;
-    if (!keylessCa || saFound.privateKey !== undefined) planServiceAccount(input, saFound, keys.get("sa"), actions, refusals);
+    refuseUnsharable(input, authorities, refusals);
+    if (keylessCa && saFound.privateKey === undefined) {
+      // kubeadm leaves them out in silence, and the API server then never starts.
+      refusals.push({ reason: `${saPaths.privateKey} is missing; with an external authority the service account keys are supplied too.`, next: `openssl genrsa -out ${saPaths.privateKey} 2048   # or bring the key of the cluster; then run the same command again` });
+    } else planServiceAccount(input, saFound, keys.get("sa"), actions, refusals);
     if (refusals.length > 0) throw refused(refusals);
     if (ca === undefined) throw new TypeError("the table has no row for the cluster's authority");
     return { actions, output: { caPem: ca.certificate, caKey: ca.key, keylessCa }, findings };
@@ -98,6 +106,18 @@ async function settle(
   if (row.kind === "authority") return { certificate: await issueAuthority(row, config, key, now), key };
   if (authority?.key === undefined) throw new TypeError(`${row.name} cannot be issued without its authority's key`);
   return { certificate: await issueLeaf(row, config, key, { certificate: authority.certificate, key: authority.key }, now), key };
+}
+
+/** `--upload-certs` is refused before anything is made (kubeadm cmd/init.go): the keys it would share are not here. */
+function refuseUnsharable({ config }: Input, authorities: ReadonlyMap<AuthorityName, Authority>, refusals: Refusal[]): void {
+  if (config.flags?.uploadCerts !== true) return;
+  for (const name of ["ca", "front-proxy-ca"] as const) {
+    const authority = authorities.get(name);
+    if (authority !== undefined && authority.key === undefined) {
+      const { happened, next } = externalAuthority(config, name);
+      refusals.push({ reason: happened, next });
+    }
+  }
 }
 
 function planServiceAccount({ config }: Input, found: { readonly privateKey: string | undefined; readonly publicKey: string | undefined }, freshKey: string | undefined, actions: Action[], refusals: Refusal[]): void {

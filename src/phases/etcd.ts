@@ -12,6 +12,7 @@ export const etcd: Phase<"etcd", { readonly certs: CertsOutput }, Record<never, 
   title: "Write the static pod of etcd",
   // Not its values: a manifest that appears before its certificates makes a crash loop.
   needs: ["certs"],
+  reads: { certs: ["etcd-ca", "etcd-server", "etcd-peer", "etcd-healthcheck-client"] },
   steps: [{ id: "local", title: "Write the static pod of the local etcd member" }],
   async plan({ config, read }) {
     const { local } = config.cluster.etcd;

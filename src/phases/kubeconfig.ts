@@ -15,6 +15,7 @@ export const kubeconfig: Phase<"kubeconfig", { readonly certs: CertsOutput }, Ku
   id: "kubeconfig",
   title: "Write the kubeconfigs of administrators and components",
   needs: ["certs"],
+  reads: { certs: ["ca"] },
   steps: kubeconfigRows.map((row) => ({ id: stepOf(row.name), title: `Write ${row.name}` })),
   async plan({ config, read, from, now }) {
     const authority = { certificate: from.certs.caPem, key: from.certs.caKey };

@@ -50,8 +50,12 @@ export async function decideMachine(
 
   const cgroupV1 = facts.cgroupVersion === 1;
   if (cgroupV1) note("warning", "SystemVerification", "this host uses cgroup v1, which the kubelet refuses since 1.35 unless told otherwise", "failCgroupV1: false is set for this node. Plan a move to cgroup v2: support for v1 will be removed.");
-  const swapOn = facts.swaps.length > 0;
-  if (swapOn) note("warning", "Swap", `swap is on (${facts.swaps.join(", ")})`, "failSwapOn: false is set for this node; pods do not use swap. To turn it off: swapoff -a, and remove its lines from /etc/fstab.");
+  // With --fix it is off before the kubelet starts. A guest sees the swap of the machine below and cannot switch it off.
+  const fixable = facts.swaps.length > 0 && !facts.container;
+  const fixed = fixable && config.flags?.fix === true;
+  const swapOn = facts.swaps.length > 0 && !fixed;
+  if (fixed) note("info", "Swap", `swap is on (${facts.swaps.join(", ")}): it is switched off, for now and after the next boot (--fix)`, "Reset switches it on again.");
+  if (swapOn) note("warning", "Swap", `swap is on (${facts.swaps.join(", ")})`, `failSwapOn: false is set for this node; pods do not use swap, and a node that swaps is slow where it should refuse. ${fixable ? "To switch it off for good, run init with --fix; reset undoes it." : "It belongs to the machine below this guest: swapoff -a there, and remove its lines from /etc/fstab."}`);
   const restrictOomScoreAdj = !facts.capabilities.includes("CAP_SYS_RESOURCE");
   if (restrictOomScoreAdj) note("warning", "OomScoreAdj", "this host lacks CAP_SYS_RESOURCE, so processes may not lower their oom_score_adj", ownRuntime ? "containerd gets restrict_oom_score_adj = true." : "Set restrict_oom_score_adj = true in the configuration of the existing runtime, or no sandbox starts.");
   const conntrackReadOnly = !facts.conntrackWritable;

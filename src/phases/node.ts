@@ -1,9 +1,11 @@
 /** Phase `node`: what kubeadm leaves to the reader. Kernel settings, the runtime, the kubelet's program and units, from what the file carries. */
-import { familyOf, parseCidrList } from "../config/address.ts";
 import type { Action, Finding, Phase, PlanInput, SurveyPlace } from "../engine/types.ts";
 import type { PackageBinary } from "../package/types.ts";
 import { imageReference } from "../manifests/images.ts";
 import { file, fillTemplate, fingerprint, kernelModule, payload, route, survey, sysctl, unit, wait } from "./actions.ts";
+import { planFix } from "./fix.ts";
+import { neededModules, neededSysctls, sysctlFile, sysctlText } from "./kernel-needs.ts";
+import { clusterSettings } from "./cluster-settings.ts";
 import { containerdUnitPath, decideMachine, ownResolvConfPath, type MachineDecisions } from "./machine.ts";
 
 export interface NodeOutput {
@@ -19,6 +21,7 @@ export const node: Phase<"node", Record<never, never>, NodeOutput> = {
   title: "Prepare the node: kernel, container runtime, kubelet",
   needs: [],
   steps: [
+    { id: "fix", title: "Apply the cures that --fix asks for" },
     { id: "kernel", title: "Load kernel modules and set sysctls" },
     { id: "binaries", title: "Install the programs the package carries" },
     { id: "runtime", title: "Configure and start the container runtime" },
@@ -32,7 +35,7 @@ export const node: Phase<"node", Record<never, never>, NodeOutput> = {
     const binaries = planBinaries(input, machine);
     const runtime = machine.ownRuntime ? planRuntime(input, machine) : [];
     const { actions: kubelet, fingerprint: kubeletFingerprint } = planKubelet(input);
-    const actions: Action[] = [planSurvey(input, machine), ...kernel, ...binaries, ...runtime, ...kubelet, ...planRoutes(input, machine)];
+    const actions: Action[] = [planSurvey(input, machine), ...(await planFix(input)), ...kernel, ...binaries, ...runtime, ...kubelet, ...planRoutes(input, machine)];
     return { actions, output: { machine, kubeletFingerprint }, findings };
   },
 };
@@ -50,31 +53,18 @@ function planSurvey({ config }: PlanInput<unknown>, machine: MachineDecisions): 
     ...of("logs", "/var/log/pods", "/var/log/containers"),
     // A runtime that was there before us keeps its store.
     ...(machine.ownRuntime ? of("runtime", "/var/lib/containerd", "/run/containerd", "/opt/containerd", "/run/nri", "/run/runc") : []),
-  ], { why: "so that reset takes away what comes later, and nothing else" });
+    { path: "/run/netns", of: "network", onlyIfEmpty: true },
+  ], { settings: Object.keys(clusterSettings), why: "so that reset takes away what comes later, and nothing else" });
 }
-
-/** What pods need of the kernel. `br_netfilter` makes bridged packets pass the rules of kube-proxy. */
-const modules: readonly { readonly name: string; readonly why: string }[] = [
-  { name: "overlay", why: "containerd's snapshotter" },
-  { name: "br_netfilter", why: "bridged packets must pass kube-proxy's rules" },
-  { name: "nf_conntrack", why: "kube-proxy" },
-];
 
 async function planKernel(input: PlanInput<unknown>, findings: Finding[]): Promise<Action[]> {
   const { facts, read, config } = input;
   const step = "kernel";
-  const wanted = config.install.cni === "flannel" ? [...modules, { name: "vxlan", why: "flannel's network between nodes" }] : modules;
-  const families = new Set([config.init.localAPIEndpoint.advertiseAddress, ...(parseCidrList(config.cluster.networking.serviceSubnet) ?? [])]
-    .map((value) => (typeof value === "string" ? familyOf(value) : value.family)));
-  const settings: [key: string, value: string][] = [
-    ["net.bridge.bridge-nf-call-iptables", "1"],
-    ["net.bridge.bridge-nf-call-ip6tables", "1"],
-    ...(families.has(4) ? [["net.ipv4.ip_forward", "1"] as [string, string]] : []),
-    ...(families.has(6) ? [["net.ipv6.conf.all.forwarding", "1"] as [string, string]] : []),
-  ];
+  const wanted = neededModules(config);
+  const settings = neededSysctls(config);
   const actions: Action[] = [
     file("/etc/modules-load.d/kubestick.conf", 0o644, `# Kernel modules that Kubernetes needs (kubestick).\n${wanted.map((module) => module.name).join("\n")}\n`, { step }),
-    file("/etc/sysctl.d/90-kubestick.conf", 0o644, `# Settings that Kubernetes needs (kubestick).\n${settings.map(([key, value]) => `${key} = ${value}`).join("\n")}\n`, { step }),
+    file(`/etc/sysctl.d/${sysctlFile}`, 0o644, sysctlText(config), { step }),
   ];
   for (const module of wanted) {
     // A guest without modules of its own lives with what the machine below it has loaded; only then is an absent one left alone, and said.

@@ -1,7 +1,7 @@
 /** The folder of patches, read through the machine's port: phases that write something patchable read it when they are planned. */
 import { parseAllDocuments } from "yaml";
 import type { ResolvedConfig } from "../config/types.ts";
-import { KubestickError } from "../errors.ts";
+import { isKubestickError, KubestickError } from "../errors.ts";
 import type { Finding } from "../engine/types.ts";
 import type { HostReader } from "../host/types.ts";
 import type { Json } from "../manifests/json-patch.ts";
@@ -20,6 +20,17 @@ export async function configuredPatches({ init }: ResolvedConfig, read: HostRead
     });
   }
   return readPatches(await filesBelow(directory, names, read));
+}
+
+/** For preflight: a folder that is missing and files that cannot be read are told before anything is changed. */
+export async function patchFindings(config: ResolvedConfig, read: HostReader): Promise<readonly Finding[]> {
+  try {
+    await configuredPatches(config, read);
+    return [];
+  } catch (error) {
+    if (!isKubestickError(error)) throw error;
+    return [{ check: "Patches", severity: "error", message: `${error.attempted}: ${error.happened}`, hint: error.next }];
+  }
 }
 
 /** What the folder holds besides patches, told once: most often a mistyped name. */

@@ -1,6 +1,5 @@
 /** Preflight checks of the machine itself: processors, memory, clock, kernel, control groups, programs. */
 import type { Check, Input, Seen } from "./preflight-check.ts";
-import type { MachineDecisions } from "./machine.ts";
 
 /** Earliest believable date: this code did not exist before. A machine with a dead clock battery starts in 1970 or 2000. */
 const earliest = Date.UTC(2026, 0, 1);
@@ -98,7 +97,7 @@ async function checkControllers({ facts, read }: Input): Promise<readonly Seen[]
   }];
 }
 
-function checkIptables({ facts, config }: Input, _machine: MachineDecisions): readonly Seen[] {
+function checkIptables({ facts, config }: Input): readonly Seen[] {
   if (facts.commands["iptables"] !== undefined) return [];
   if (config.install.cni === "bridge") return [{ message: "iptables is not in PATH, and the bridge plugin needs it for outgoing traffic of pods", hint: "Install iptables, or use --cni flannel." }];
   if (config.install.cni === "flannel") return [{ severity: "warning", message: "iptables is not in PATH, so pods cannot use hostPort", hint: "Install iptables if a workload needs hostPort; nothing else is affected." }];

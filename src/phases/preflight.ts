@@ -2,7 +2,8 @@
  * Phase `preflight`: look before anything is changed, report everything at once.
  *
  * Checks carry kubeadm's names (preflight/checks.go) so that `--ignore-preflight-errors` takes what people know; ours are new words.
- * They are rows in the `preflight-*.ts` files, by subject. Swap, cgroup v1 and what else the plan adapts to come from `machine.ts`.
+ * They are rows in the `preflight-*.ts` files, by subject. Swap that is on, cgroup v1 and what else the plan adapts to come from
+ * `machine.ts`; what `--fix` cures stands next to its cure in `fix.ts`.
  *
  * kubeadm's checks without a row, because this program does the thing itself: `Service-kubelet` (the node phase installs and enables
  * the unit), `FileExisting-conntrack` (only for Kubernetes before 1.32), and of `KubeletVersion` the installed kubelet (ours replaces it).
@@ -10,7 +11,9 @@
  */
 import { wait } from "./actions.ts";
 import type { Action, Finding, Phase } from "../engine/types.ts";
+import { lastingChecks } from "./fix.ts";
 import { decideMachine } from "./machine.ts";
+import { patchFindings } from "./patches.ts";
 import { findingsOf, type Check, type Input } from "./preflight-check.ts";
 import { existingChecks } from "./preflight-existing.ts";
 import { networkChecks } from "./preflight-network.ts";
@@ -18,7 +21,7 @@ import { diskCheck, packageChecks } from "./preflight-package.ts";
 import { systemChecks } from "./preflight-system.ts";
 
 /** In the order in which they are told. */
-export const preflightChecks: readonly Check[] = [...packageChecks, ...systemChecks, ...networkChecks, ...existingChecks, diskCheck];
+export const preflightChecks: readonly Check[] = [...packageChecks, ...systemChecks, ...lastingChecks, ...networkChecks, ...existingChecks, diskCheck];
 
 export const preflight: Phase<"preflight", Record<never, never>, Record<never, never>> = {
   id: "preflight",
@@ -32,6 +35,7 @@ export const preflight: Phase<"preflight", Record<never, never>, Record<never, n
     const machine = await decideMachine(input.config, input.facts, input.read, input.made);
     const findings: Finding[] = [...(await findingsOf(preflightChecks, input, machine)), ...machine.findings];
     const actions: Action[] = input.pkg === undefined ? [] : [wait("package", "Every byte of the package is intact", { type: "package" }, 600_000)];
+    findings.push(...(await patchFindings(input.config, input.read)));
     planExternalEtcd(input, actions, findings);
     return { actions, output: {}, findings };
   },

@@ -17,8 +17,10 @@ export const removeEtcdMember: ResetPhase = {
     const { survey, recorded, force, dryRun, read } = input;
     const surveyed = (survey?.places ?? []).filter((place) => place.of === "etcd");
     const known = await dataDirectory(read);
+    // Without a record, a data directory that no static pod names may belong to an etcd that has nothing to do with Kubernetes.
+    const path = known ?? (recorded ? "/var/lib/etcd" : undefined);
     const removals: readonly Action[] = survey !== undefined ? planContents(surveyed)
-      : recorded || force || dryRun ? emptied(known ?? "/var/lib/etcd") : [];
+      : path !== undefined && (recorded || force || dryRun) ? emptied(path) : [];
     return { actions: removals.length === 0 ? [] : [...(await planQuiet(input)), ...removals] };
   },
 };

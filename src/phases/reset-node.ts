@@ -3,6 +3,7 @@
  * interfaces, packet-filter rules. Without a survey it keeps to kubeadm's list (cmd/phases/reset/cleanupnode.go).
  */
 import type { Action, ResetInput, ResetPhase } from "../engine/types.ts";
+import { clusterSettings } from "./cluster-settings.ts";
 import { planContents } from "./reset-places.ts";
 import { planQuiet } from "./reset-quiet.ts";
 
@@ -36,6 +37,7 @@ export const cleanupNode: ResetPhase = {
         ...(await planInterfaces(input)),
         ...of("network"),
         ...(await planRules(input)),
+        ...(await planSettings(input)),
       ],
     };
   },
@@ -64,7 +66,18 @@ async function planInterfaces({ read, survey }: ResetInput): Promise<readonly Ac
 
 async function planRules({ read, survey }: ResetInput): Promise<readonly Action[]> {
   const tables = survey?.rules === undefined ? ownTables : [...ownTables, ...sharedTables];
-  return (await read.packetFilter()).map(({ program }) => ({ kind: "rules", id: `rules/${program}`, program, chainPrefixes, tables, keep: survey?.rules ?? [] }));
+  // Rules that cannot be read must not keep everything else from going: that one action fails, and tells why.
+  const programs = await read.packetFilter().then((sets) => sets.map(({ program }) => program), () => ["nft"]);
+  return programs.map((program) => ({ kind: "rules", id: `rules/${program}`, program, chainPrefixes, tables, keep: survey?.rules ?? [] }));
+}
+
+/** Back to what they were, unless somebody changed them since. */
+async function planSettings({ read, survey }: ResetInput): Promise<readonly Action[]> {
+  const actions: Action[] = [];
+  for (const [key, value] of Object.entries(survey?.settings ?? {})) {
+    if (value !== clusterSettings[key] && (await read.sysctl(key)) === clusterSettings[key]) actions.push({ kind: "kernel", id: `sysctl/${key}`, sysctl: key, value });
+  }
+  return actions;
 }
 
 function kubeadmList(): readonly Action[] {

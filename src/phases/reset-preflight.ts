@@ -1,5 +1,11 @@
 /** Reset phase `preflight`: is this a node we know, and can everything be reached that is to go? Changes nothing. */
 import type { Finding, ResetPhase } from "../engine/types.ts";
+import type { HostReader } from "../host/types.ts";
+
+/** One that is there and fails is told by the action that needs it. */
+async function noProgram(read: HostReader): Promise<boolean> {
+  return await read.packetFilter().then((sets) => sets.length === 0, () => false);
+}
 
 /** What a node that somebody else made is known by. */
 const traces = ["/etc/kubernetes/manifests", "/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml"];
@@ -21,7 +27,7 @@ export const resetPreflight: ResetPhase = {
     } else if (recorded && survey === undefined) {
       findings.push({ check: "NoSurvey", severity: "info", message: "the record of this machine does not say what was in the data directories before", hint: "They are emptied as by kubeadm reset, and the directories themselves stay." });
     }
-    if ((recorded || found.length > 0) && (await read.packetFilter()).length === 0) {
+    if ((recorded || found.length > 0) && (await noProgram(read))) {
       findings.push({ check: "PacketFilter", severity: "warning", message: "neither nft nor iptables is on this machine, so the packet-filter rules of kube-proxy and the pod network cannot be seen or removed", hint: "They do no harm without a cluster, and a reboot removes them." });
     }
     return { actions: [], findings };

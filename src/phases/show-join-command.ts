@@ -14,6 +14,7 @@ export const showJoinCommand: Phase<"show-join-command", Needs, Record<never, ne
   id: "show-join-command",
   title: "Print the join command",
   needs: ["certs", "upload-certs", "bootstrap-token"],
+  reads: { certs: ["ca"] },
   async plan({ config, from }) {
     const { flags } = config;
     const endpoint = clusterEndpoint(config).replaceAll("https://", "");

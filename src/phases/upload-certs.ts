@@ -6,7 +6,7 @@
  */
 import type { ClusterReader, KubeObject, ObjectRef } from "../cluster/types.ts";
 import type { ResolvedConfig } from "../config/types.ts";
-import { isKubestickError, KubestickError } from "../errors.ts";
+import { isKubestickError } from "../errors.ts";
 import type { HostReader } from "../host/types.ts";
 import type { Finding, Phase } from "../engine/types.ts";
 import { bootstrapTokenName, bootstrapTokenSecret } from "../manifests/bootstrap-token-secret.ts";
@@ -14,6 +14,7 @@ import { certificatesTokenDescription, uploadedCertificatesObjects } from "../ma
 import { decryptCertificate, encryptCertificate, encryptedOverhead, generateCertificateKey } from "../pki/certs-secret.ts";
 import { generateToken, parseToken } from "../pki/token.ts";
 import { object } from "./actions.ts";
+import { externalAuthority } from "./external-authority.ts";
 import type { CertsOutput } from "./certs.ts";
 
 export interface UploadCertsOutput {
@@ -31,6 +32,7 @@ export const uploadCerts: Phase<"upload-certs", { readonly certs: CertsOutput },
   id: "upload-certs",
   title: "Upload the shared certificates, encrypted (with --upload-certs)",
   needs: ["certs"],
+  reads: { certs: ["ca", "front-proxy-ca", "etcd-ca", "sa"] },
   async plan({ config, cluster, read, now }) {
     if (config.flags?.uploadCerts !== true) return { actions: [], output: { certificateKey: undefined } };
     const files = await sharedFiles(config, read);
@@ -85,16 +87,6 @@ async function sharedFiles(config: ResolvedConfig, read: HostReader): Promise<Re
     if (files.get(`${authority}.crt`) !== undefined && files.get(`${authority}.key`) === undefined) throw externalAuthority(config, authority);
   }
   return files;
-}
-
-/** Without the key another node could not issue its own certificates (kubeadm cmd/init.go refuses the same). */
-export function externalAuthority({ cluster }: ResolvedConfig, authority: string): KubestickError {
-  return new KubestickError({
-    code: "UPLOAD_CERTS_EXTERNAL_CA",
-    attempted: "preparing the upload of the shared certificates",
-    happened: `${cluster.certificatesDir}/${authority}.key is not on this machine: ${authority} is an external authority, whose key cannot be shared.`,
-    next: "Leave out --upload-certs and copy the certificates to further control-plane nodes by hand.",
-  });
 }
 
 function encrypted(files: ReadonlyMap<string, Uint8Array | undefined>, key: string): Readonly<Record<string, Uint8Array>> {

@@ -74,9 +74,12 @@ const etcdTable: readonly CertificateRow[] = [
   { kind: "leaf", name: "apiserver-etcd-client", baseName: "apiserver-etcd-client", authority: "etcd-ca", commonName: named("kube-apiserver-etcd-client"), usages: ["clientAuth"], altNames: noNames },
 ];
 
+/** Every row there can be. */
+export const allCertificateRows: readonly CertificateRow[] = [...table, ...etcdTable];
+
 /** Rows of this cluster, an authority always before what it signs. An external etcd brings its own certificates. */
 export function certificateRows(config: ResolvedConfig): readonly CertificateRow[] {
-  return config.cluster.etcd.external === undefined ? [...table, ...etcdTable] : table;
+  return config.cluster.etcd.external === undefined ? allCertificateRows : table;
 }
 
 /** The five kubeconfigs of `init`, in kubeadm's order. Components of this node dial this node; people dial the cluster. */

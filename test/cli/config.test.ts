@@ -7,6 +7,7 @@ import { parse } from "yaml";
 import { joinDefaultsText } from "../../src/cli/config-documents.ts";
 import { pullEvents } from "../../src/cli/config-images-pull.ts";
 import { migrateCommand } from "../../src/cli/config-migrate.ts";
+import { commands } from "../../src/cli/commands.ts";
 import { readInvocation, runInvocation } from "../../src/cli/dispatch.ts";
 import { resolveInitConfig } from "../../src/config/resolve.ts";
 import type { RunEvent } from "../../src/engine/types.ts";
@@ -126,6 +127,20 @@ test("config migrate writes a file only its owner reads, whole or not at all", a
     assert.deepEqual(readdirSync(folder), ["new.yaml"]);
   });
   await assert.rejects(migrate({}), { code: "CLI_FLAG_NEEDS_VALUE" });
+});
+
+test("beside --config stand the flags kubeadm allows there, and our own", () => {
+  const allowed = ["config", "ignore-preflight-errors", "dry-run", "kubeconfig", "node-name", "kubeconfig-dir", "upload-certs", "print-manifest", "allow-missing-template-keys", "output", "show-managed-fields", "print-join-command", "rootfs", "v", "log-file", "yes"];
+  const ours = ["cni", "fix", "out", "package"];
+  for (const { path, flags } of commands) {
+    if (flags["config"] === undefined || path[0] === "config") continue;
+    for (const [name, spec] of Object.entries(flags)) {
+      if (!ours.includes(name)) assert.equal(spec.withConfig === true, allowed.includes(name) || name.startsWith("skip-"), `${path.join(" ")} --${name}`);
+    }
+  }
+  assert.throws(() => readInvocation(["init", "--config", "a.yaml", "--patches", "/p", "--node-name", "n"]), { code: "CLI_MIXED_CONFIG", message: /patches/ });
+  assert.doesNotThrow(() => readInvocation(["init", "--config", "a.yaml", "--node-name", "n", "--skip-phases", "addon", "--ignore-preflight-errors", "Swap"]));
+  assert.doesNotThrow(() => readInvocation(["config", "images", "list", "--config", "a.yaml", "--image-repository", "r.example"]));
 });
 
 test("config images list gives kubeadm's list for a file, flags, and as data", async () => {

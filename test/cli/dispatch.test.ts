@@ -64,7 +64,8 @@ test("every group has commands and a summary, every multi-word command has its g
   for (const group of groups) assert.ok(commands.some(({ path }) => path.length > group.path.length && group.path.every((word, i) => path[i] === word)));
   for (const { path } of commands) {
     for (let length = 1; length < path.length; length++) {
-      assert.ok(groups.some((group) => group.path.join(" ") === path.slice(0, length).join(" ")), path.join(" "));
+      // `init` is both: a command, and the word before `init phase`.
+      assert.ok([...groups, ...commands].some((word) => word.path.join(" ") === path.slice(0, length).join(" ")), path.join(" "));
     }
   }
 });

@@ -65,3 +65,21 @@ test("reset refuses anybody but root before it asks", async () => {
 test("reset works on a machine that has lost its addresses", async () => {
   await resetCommand({ yes: true }, answering(undefined), machine(new MemoryHost({ facts: plainFacts({ addresses: [], routes: [] }) })));
 });
+
+test("reset of a node made by something else is refused with --yes, says what --force does, and then does it", async () => {
+  const host = new MemoryHost({ facts: plainFacts(), files: { "/etc/kubernetes/kubelet.conf": "x", "/etc/kubernetes/pki/ca.crt": "x" } });
+  await assert.rejects(resetCommand({ yes: true }, answering(undefined), machine(host)), { code: "RESET_REFUSED", next: /kubestick reset --force/ });
+  assert.notEqual(await host.stat("/etc/kubernetes/kubelet.conf"), undefined);
+  const io = answering(undefined);
+  await resetCommand({ force: true }, io, machine(host));
+  assert.equal(await host.stat("/etc/kubernetes/kubelet.conf"), undefined);
+  assert.doesNotMatch(stderrOf(io), /nothing to take back/);
+});
+
+test("reset --dry-run prints every thing that would go", async () => {
+  const host = new MemoryHost({ facts: plainFacts(), files: { "/etc/kubernetes/kubelet.conf": "x", "/var/lib/kubelet/config.yaml": "x" } });
+  const io = answering(undefined);
+  await resetCommand({ "dry-run": true }, io, machine(host));
+  assert.match((io.stdout as TextSink).text, /^data\/var\/lib\/kubelet: config\.yaml; the directory itself stays$[\s\S]*^data\/etc\/kubernetes\/kubelet\.conf: to be removed$[\s\S]*^To be undone: 2 data directories/m);
+  assert.deepEqual(host.ledger.writes, []);
+});

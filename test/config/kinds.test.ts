@@ -98,6 +98,12 @@ test("validateConfig applies the rules of endpoints, feature gates and repositor
   for (const good of ["imageRepository: Registry.Example:5000/k8s__x/y", "etcd: {local: null}", "apiServer: {extraArgs: null}", "apiServer: {extraArgs: [{name: x}]}", "networking: &n {dnsDomain: a.b}"]) assert.equal(findings(`ClusterConfiguration\n${good}`), "", good);
 });
 
+test("loadDocuments gives a fieldRef its version and refuses an unknown source of a variable", () => {
+  const cluster = check("ClusterConfiguration\nscheduler: {extraEnvs: [{name: IP, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]}").init?.cluster;
+  assert.deepEqual(cluster?.scheduler.extraEnvs, [{ name: "IP", valueFrom: { fieldRef: { apiVersion: "v1", fieldPath: "status.hostIP" } } }]);
+  assert.match(findings("ClusterConfiguration\nscheduler: {extraEnvs: [{name: IP, valueFrom: {fieldRf: {}}}]}"), /did you mean "fieldRef"/);
+});
+
 test("loadDocuments ends broken, endless and hostile YAML in a clear error", () => {
   const inside = (body: string): string => `${head}ClusterConfiguration\n${body}`;
   for (const text of [

@@ -35,6 +35,16 @@ test("resolveInitConfig gives a pod network only to a CNI that needs one and whe
   assert.equal(resolve({ cni: "none" }).config.cluster.networking.podSubnet, undefined);
 });
 
+test("resolveInitConfig gives the pods a network of each family the Services have", () => {
+  assert.equal(resolve({ serviceCidr: "fd00:10:96::/112" }).config.cluster.networking.podSubnet, "fd00:10:244::/56");
+  assert.equal(resolve({ serviceCidr: "10.96.0.0/16,fd00:10:96::/112" }).config.cluster.networking.podSubnet, "10.244.0.0/16,fd00:10:244::/56");
+});
+
+test("resolveInitConfig keeps the file's wish for a dry run", () => {
+  assert.equal(resolve({}, "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\ndryRun: true\n").config.init.dryRun, true);
+  assert.equal(resolve({}, "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\ndryRun: false\n").config.init.dryRun, undefined);
+});
+
 test("resolveInitConfig chooses the only global address when there is no default route", () => {
   assert.equal(resolve({}, undefined, airgappedFacts()).config.init.localAPIEndpoint.advertiseAddress, "192.0.2.10");
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { journalPath } from "../../src/engine/journal.ts";
 import { runReset, type ResetContext } from "../../src/engine/undo.ts";
+import { KubestickError } from "../../src/errors.ts";
 import { resetFlow } from "../../src/flows/reset.ts";
 import { survey } from "../../src/phases/actions.ts";
 import { actionsOf, collect, type Ran } from "../engine/laws.ts";
@@ -84,6 +85,17 @@ describe("reset of a surveyed machine", () => {
     assert.equal(await on.host.stat("/var/lib/kubelet"), undefined);
   });
 
+  test("removes everything else where the packet filter cannot be read, and says so at the end", async () => {
+    const on = bench();
+    await on.run([places]);
+    on.host.files.plant("/var/lib/kubelet/pods/x", "x");
+    on.host.packetFilter = () => Promise.reject(new KubestickError({ code: "PACKET_FILTER_UNREADABLE", attempted: "reading", happened: "nft is broken", next: "nft list ruleset" }));
+    const { outcome } = await reset(on);
+    assert.equal(outcome.error?.code, "RESET_INCOMPLETE");
+    assert.match(outcome.error?.details.join("\n") ?? "", /rules\/nft: nft is broken/);
+    assert.equal(await on.host.stat("/var/lib/kubelet"), undefined);
+  });
+
   test("keeps a mount point and empties it", async () => {
     const on = bench({ directories: { "/var/lib/etcd": 0o700 } });
     on.host.mounted.push({ path: "/var/lib/etcd", type: "ext4" });
@@ -142,6 +154,16 @@ describe("reset of a surveyed machine", () => {
     assert.deepEqual(told(await reset(on)), planned);
   });
 
+  test("puts back kernel settings that the kubelet changed, unless somebody changed them since", async () => {
+    for (const since of ["1", "2"]) {
+      const on = bench({ sysctls: { "vm.overcommit_memory": "0" } });
+      await on.run([survey("data", [], { settings: ["vm.overcommit_memory", "kernel.panic"] })]);
+      await on.host.setSysctl("vm.overcommit_memory", since);
+      assert.ok((await reset(on)).outcome.ok);
+      assert.equal(await on.host.sysctl("vm.overcommit_memory"), since === "1" ? "0" : "2");
+    }
+  });
+
   test("empties /etc/kubernetes/tmp only when told to", async () => {
     for (const cleanupTmpDir of [false, true]) {
       const on = bench();
@@ -171,6 +193,13 @@ describe("reset of a machine without a record", () => {
     for (const path of ["/etc/kubernetes/admin.conf", "/etc/kubernetes/kubelet.conf"]) assert.equal(await on.host.stat(path), undefined, path);
     assert.notEqual(await on.host.stat("/var/lib/containerd/db"), undefined);
   });
+});
+
+test("reset --force of a machine that is no node leaves a foreign etcd alone", async () => {
+  const on = bench({ files: { "/var/lib/etcd/member/wal": "of another service" } });
+  on.host.files.delete("/etc/kubernetes", true);
+  assert.ok((await reset(on, { force: true })).outcome.ok);
+  assert.deepEqual(on.host.ledger.writes, []);
 });
 
 test("a survey that comes after a version without one says nothing about the machine before", async () => {

@@ -4,6 +4,7 @@ import { KubestickError } from "../../src/errors.ts";
 import { parseCapabilities, parseCpuList, parseNameservers, parseOsRelease, parseSwaps, proxiesOf, readFacts } from "../../src/host/facts.ts";
 import { parseAddresses, parseRoutes } from "../../src/host/ip-json.ts";
 import { parseKernelConfig } from "../../src/host/kernel-config.ts";
+import { parseSwapAreas } from "../../src/host/swaps.ts";
 import { mountOf, parseMountPoints } from "../../src/host/disk.ts";
 import { sysctlPath } from "../../src/host/kernel.ts";
 import { readProcRoutes } from "../../src/host/proc-routes.ts";
@@ -22,6 +23,12 @@ describe("facts", () => {
   test("parseSwaps() names the areas below the header", () => {
     assert.deepEqual(parseSwaps("Filename\t\t\tType\t\tSize\n/dev/dm-1   partition 1 0 -2\n/swap\\040file file 1 0 -3\n"), ["/dev/dm-1", "/swap file"]);
     assert.deepEqual(parseSwaps(""), []);
+  });
+
+  test("parseSwapAreas() keeps the priorities, with tabs or blanks between the columns", () => {
+    assert.deepEqual(parseSwapAreas("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/sda2                               partition\t1048572\t\t0\t\t-2\n/dev/zram0 partition 1 0 100\n"), [
+      { name: "/dev/sda2", priority: -2 }, { name: "/dev/zram0", priority: 100 },
+    ]);
   });
 
   test("parseCapabilities() names the bits of the effective set", () => {

@@ -24,13 +24,16 @@ export interface Case {
   /** Names of active units. */
   readonly active?: readonly string[];
   readonly sysctls?: Readonly<Record<string, string>>;
+  readonly modules?: readonly string[];
+  /** With --fix. */
+  readonly fix?: true;
 }
 
 export const network = flannelImages(repositoryAssets.text("bundle/cni/flannel.yaml"));
 
 export async function planFor(given: Case): Promise<{ readonly findings: readonly Finding[]; readonly actions: readonly Action[] }> {
   const facts = given.facts ?? plainFacts();
-  const { config } = resolveInitConfig({ options: given.options ?? {}, ...(given.config === undefined ? {} : { file: { name: "config.yaml", text: given.config } }), facts });
+  const { config } = resolveInitConfig({ options: given.options ?? {}, ...(given.config === undefined ? {} : { file: { name: "config.yaml", text: given.config } }), ...(given.fix === undefined ? {} : { flags: { fix: true } }), facts });
   const files = given.files ?? {};
   const sysctls: Readonly<Record<string, string>> = given.sysctls ?? { "net.ipv4.ip_forward": "0", "net.ipv6.conf.all.forwarding": "0" };
   const { findings = [], actions } = await preflight.plan({
@@ -45,9 +48,13 @@ export async function planFor(given: Case): Promise<{ readonly findings: readonl
         return names.length > 0 ? names : undefined;
       },
       disk: async () => ({ mount: "/", freeBytes: given.free ?? 1e12, totalBytes: 1e12, id: "1" }),
-      unit: async (name: string) => ({ exists: given.active?.includes(name) === true, active: given.active?.includes(name) === true ? "active" : "inactive", sub: "", enabled: false, restarts: 0, result: "success" }),
+      // A unit that has a file is one that a boot starts.
+      unit: async (name: string) => ({
+        exists: given.active?.includes(name) === true || Object.keys(files).some((path) => path.endsWith(`/${name}`)), active: given.active?.includes(name) === true ? "active" : "inactive",
+        sub: "", enabled: Object.keys(files).some((path) => path.endsWith(`/${name}`)), restarts: 0, result: "success",
+      }),
       sysctl: async (key: string) => sysctls[key],
-      moduleLoaded: async () => false,
+      moduleLoaded: async (name: string) => given.modules?.includes(name) === true,
     },
     made: { has: (id: string) => (given.made ?? []).includes(id) },
     now: given.now ?? new Date("2026-11-21T00:00:00Z"),

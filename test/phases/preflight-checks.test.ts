@@ -28,6 +28,9 @@ const etcdFiles = { "/etc/etcd/ca.crt": "x", "/etc/etcd/client.crt": "x", "/etc/
 const containerd = { criSockets: ["unix:///var/run/containerd/containerd.sock"] };
 const proxy = { HTTPS_PROXY: "http://user:secret@proxy.example:3128" };
 
+const fstab = { "/etc/fstab": "UUID=1 / ext4 defaults 0 1\nUUID=2 none swap sw 0 0\n" };
+const volumes = fileOf("apiServer:\n  extraVolumes:\n  - {name: audit, hostPath: /var/log/audit-api, mountPath: /audit, pathType: Directory}\n  - {name: policy, hostPath: /etc/policy.yaml, mountPath: /policy, pathType: File}\n  - {name: own, hostPath: /opt/own, mountPath: /own, pathType: DirectoryOrCreate}\n");
+
 const rows: readonly Row[] = [
   { what: "a good machine", finds: [] },
   { what: "no root, and much else wrong", facts: good({ uid: 1000, cpus: 1 }), finds: ["error IsPrivilegedUser"], seen: /1000/, cure: /sudo/ },
@@ -55,6 +58,26 @@ const rows: readonly Row[] = [
   { what: "no ip where a route is needed", facts: good({ commands: { mount: "/x", losetup: "/x", cp: "/x", iptables: "/x" }, routes: [] }), finds: ["error FileExisting-ip", "info ServiceRoute", "info NodeIP"], cure: /iproute2/ },
   { what: "no iptables with flannel", facts: good({ commands: { mount: "/x", losetup: "/x", cp: "/x" } }), finds: ["warning FileExisting-iptables"], seen: /hostPort/ },
   { what: "no iptables with bridge", options: { cni: "bridge" }, facts: good({ commands: { mount: "/x", losetup: "/x", cp: "/x" } }), finds: ["error FileExisting-iptables"], cure: /Install iptables/ },
+  { what: "swap on", facts: good({ swaps: ["/dev/sda2"] }), finds: ["warning Swap"], seen: /swap is on \(\/dev\/sda2\)/, cure: /init with --fix/ },
+  { what: "swap on, with --fix", facts: good({ swaps: ["/dev/sda2"] }), fix: true, finds: ["info Swap"], seen: /switched off, for now and after the next boot \(--fix\)/ },
+  { what: "swap on below a guest", facts: good({ swaps: ["/dev/sda2"], container: true }), fix: true, finds: ["warning Swap"], cure: /machine below/ },
+  { what: "swap off until the next boot", files: fstab, finds: ["warning Swap"], seen: /\/etc\/fstab switches it on at the next boot/, cure: /refuses to start.*--fix/ },
+  { what: "swap off until the next boot, with --fix", files: fstab, fix: true, finds: ["info Swap"], seen: /stays off \(--fix\)/ },
+  { what: "swap lines that no boot follows", files: { "/etc/fstab": "#UUID=2 none swap sw 0 0\n/dev/sdb none swap noauto 0 0\n" }, finds: [] },
+  { what: "a .swap unit", files: { "/run/systemd/generator/dev-zram0.swap": "[Unit]\nSourcePath=/etc/systemd/zram-generator.conf\n[Swap]\nWhat=/dev/zram0\n" }, finds: ["warning Swap"], seen: /dev-zram0\.swap/, cure: /systemctl mask dev-zram0\.swap/ },
+  { what: "a .swap unit, masked", files: { "/run/systemd/generator/dev-zram0.swap": "[Swap]\n", "/etc/systemd/system/dev-zram0.swap": "" }, finds: [] },
+  { what: "swap allowed in the kubelet's configuration", files: fstab, config: "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nfailSwapOn: false\n", finds: [] },
+  { what: "a setting that another file takes back", files: { "/etc/sysctl.d/99-hardening.conf": "net.ipv4.ip_forward = 0\n" }, finds: ["warning Sysctl-net.ipv4.ip_forward"], seen: /99-hardening\.conf sets net\.ipv4\.ip_forward = 0/, cure: /--fix/ },
+  { what: "the same with --fix", files: { "/etc/sysctl.d/99-hardening.conf": "net.ipv4.ip_forward = 0\n" }, fix: true, finds: ["info Sysctl-net.ipv4.ip_forward"], seen: /zz-kubestick\.conf/ },
+  { what: "a setting that another file makes before ours", files: { "/etc/sysctl.d/10-a.conf": "net/ipv4/ip_forward=0\n" }, finds: [] },
+  { what: "a setting in a file that even --fix cannot answer", files: { "/etc/sysctl.d/zzz.conf": "net.ipv4.ip_forward=0\n" }, fix: true, finds: ["warning Sysctl-net.ipv4.ip_forward"], cure: /Take that line out\.$/ },
+  { what: "a module that cannot be loaded", files: { "/etc/modprobe.d/cis.conf": "install overlay /bin/false\n" }, finds: ["error KernelModule-overlay"], seen: /cis\.conf keeps the kernel module overlay from being loaded$/, cure: /install line.*--fix/ },
+  { what: "the same with --fix", files: { "/etc/modprobe.d/cis.conf": "install overlay /bin/false\n" }, fix: true, finds: ["info KernelModule-overlay"] },
+  { what: "a module that a boot leaves out", files: { "/usr/lib/modprobe.d/x.conf": "blacklist br-netfilter\n" }, modules: ["br_netfilter"], finds: ["warning KernelModule-br_netfilter"], seen: /at a boot/ },
+  { what: "a blocked module that is built in", facts: good({ kernelConfig: { source: "x", options: { ...kernelConfig().options, OVERLAY_FS: "y" } } }), files: { "/etc/modprobe.d/cis.conf": "install overlay /bin/false\n" }, finds: [] },
+  { what: "a blocked module nobody needs, a command that loads one", files: { "/etc/modprobe.d/cis.conf": "install usb-storage /bin/false\ninstall overlay /sbin/modprobe --ignore-install overlay\n" }, finds: [] },
+  { what: "absent paths of volumes", config: volumes, finds: ["error HostPath-audit", "error HostPath-policy"], seen: /\/var\/log\/audit-api does not exist.*apiServer/, cure: /mkdir -p.*--fix/ },
+  { what: "absent paths of volumes, with --fix", config: volumes, fix: true, finds: ["info HostPath-audit", "error HostPath-policy"] },
   { what: "firewalld", active: ["firewalld.service"], finds: ["warning Firewalld"], seen: /6443 and 10250/, cure: /--add-port=6443\/tcp --add-port=10250\/tcp --add-port=8472\/udp.*--add-source=10\.244\.0\.0\/16/ },
   ...[6443, 10259, 10257, 10250, 2379, 2380].map((port): Row => ({
     what: `port ${port} taken`, facts: good({ listening: [{ port, address: "*", pid: 77, process: "nginx" }] }), finds: [`error Port-${port}`], seen: /nginx \(pid 77\)/, cure: /systemctl status 77/,

@@ -35,7 +35,7 @@ export const goldenFacts: HostFacts = {
   criSockets: [],
   listening: [],
   proxyEnvironment: {},
-  container: false,
+  container: false, readOnlySysctls: [],
 };
 
 /** What of that host the static pods depend on. */

@@ -31,7 +31,7 @@ export const contents: Handler<ContentsAction> = {
 
 async function observe(action: ContentsAction, context: ActionContext): Promise<Observation> {
   const { whole, names, parents } = await surplus(action, context);
-  if (whole) return { state: "differs", detail: "with everything below it" };
+  if (whole) return { state: "differs", detail: (await context.host.list(action.path)) === undefined ? "to be removed" : "with everything below it" };
   if (names.length > 0) return { state: "differs", detail: `${count(names)}; the directory itself stays` };
   for (const parent of parents) if ((await context.host.list(parent))?.length === 0) return { state: "differs", detail: "its empty parents" };
   return { state: "same" };

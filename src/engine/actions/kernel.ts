@@ -1,8 +1,9 @@
-/** A kernel module loaded, or a sysctl set, now. That they last over a boot is the business of files in modules-load.d and sysctl.d. */
+/** A kernel module loaded, a sysctl set, or swap switched off, now. That they last over a boot is the business of files. */
 import type { ActionContext } from "../context.ts";
 import type { KernelAction } from "../types.ts";
 import { text } from "./found-path.ts";
 import type { Handler, Observation } from "./handler.ts";
+import { recordSwaps, swapAreas, swapOff, swapOn } from "./swap.ts";
 
 export const kernel: Handler<KernelAction> = {
   slow: false,
@@ -12,6 +13,7 @@ export const kernel: Handler<KernelAction> = {
 
   async record(action, { host, journal }) {
     if ("module" in action) return { module: action.module };
+    if ("swap" in action) return await recordSwaps(host);
     if (journal.found("sysctl", action.sysctl) !== undefined) return { sysctl: action.sysctl, was: "ours" };
     return { sysctl: action.sysctl, value: await host.sysctl(action.sysctl), set: action.value };
   },
@@ -21,6 +23,7 @@ export const kernel: Handler<KernelAction> = {
       await host.loadModule(action.module);
       return { what: "created", detail: "loaded" };
     }
+    if ("swap" in action) return { what: "changed", detail: await swapOff(host) };
     const before = await host.sysctl(action.sysctl);
     await host.setSysctl(action.sysctl, action.value);
     return { what: "changed", detail: `changed ${before ?? "(absent)"} to ${action.value}` };
@@ -30,6 +33,7 @@ export const kernel: Handler<KernelAction> = {
     const undo = entry.undo ?? {};
     // Somebody may use it by now, and unloading under them breaks what was not ours.
     if (undo["module"] !== undefined) return { status: "kept", detail: "stays loaded until the next boot" };
+    if (undo["swaps"] !== undefined) return await swapOn(undo["swaps"], entry, host);
     if (undo["was"] === "ours") return undefined;
     const key = text(undo, "sysctl", entry);
     const before = undo["value"];
@@ -44,6 +48,10 @@ export const kernel: Handler<KernelAction> = {
 
 async function observe(action: KernelAction, { host }: ActionContext): Promise<Observation> {
   if ("module" in action) return (await host.moduleLoaded(action.module)) ? { state: "same" } : { state: "differs", detail: "to be loaded" };
+  if ("swap" in action) {
+    const areas = await swapAreas(host);
+    return areas.length === 0 ? { state: "same", detail: "no swap is on" } : { state: "differs", detail: `to be switched off: ${areas.map(({ name }) => name).join(", ")}` };
+  }
   const value = await host.sysctl(action.sysctl);
   return value !== undefined && plain(value) === plain(action.value) ? { state: "same" } : { state: "differs", detail: `${value ?? "(absent)"} becomes ${action.value}` };
 }

@@ -17,11 +17,16 @@ export const survey: Handler<SurveyAction> = {
     return journal.has(id) ? { state: "same" } : { state: "differs", absent: true, detail: `notes what is in ${places.length} places before they are filled` };
   },
 
-  async record({ places }, context) {
+  async record({ places, settings = [] }, context) {
     // A version that knew no survey was here first. What is there by now may be ours: nothing can be said of it.
     if (["unit/containerd.service", "unit/kubelet.service"].some((id) => context.journal.has(id))) return { late: true };
     const surveyed: SurveyedPlace[] = [];
     for (const place of places) surveyed.push(await look(place, context));
+    const values: Record<string, string> = {};
+    for (const key of settings) {
+      const value = await context.host.sysctl(key);
+      if (value !== undefined) values[key] = value;
+    }
     const rules = await context.host.packetFilter().catch((error: unknown) => {
       if (isKubestickError(error)) return undefined;
       throw error;
@@ -29,6 +34,7 @@ export const survey: Handler<SurveyAction> = {
     const record: SurveyRecord = {
       places: surveyed,
       interfaces: await context.host.interfaces(),
+      settings: values,
       ...(rules === undefined || rules.length === 0 ? {} : { rules: [...new Set(rules.flatMap(({ form, text }) => chainsAndTables(form, text)))] }),
     };
     return record;

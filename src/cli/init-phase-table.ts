@@ -1,0 +1,118 @@
+/**
+ * The commands below `init phase`, as data: one for each phase of the init flow, one for each of its steps, and `all` where there are steps.
+ * Flags are kubeadm's for the same phase (kubeadm cmd/phases/init), plus ours that every run has. Names and titles repeat those of the flow, which
+ * is not loaded for a help text; a test compares them.
+ */
+import { initFlags } from "./flag-tables.ts";
+import type { FlagTable } from "./flags.ts";
+
+type InitFlag = keyof typeof initFlags;
+
+export interface PhaseCommand {
+  /** `certs`, `apiserver`; without a step the whole phase. */
+  readonly phase: string;
+  readonly step?: string;
+  readonly title: string;
+  readonly flags: readonly InitFlag[];
+  /** Takes `--print-manifest`. */
+  readonly manifest?: true;
+}
+
+interface PhaseRow {
+  readonly phase: string;
+  readonly title: string;
+  /** Of the phase, and of every step that does not say otherwise. */
+  readonly flags: readonly InitFlag[];
+  readonly steps?: readonly { readonly id: string; readonly title: string; readonly flags?: readonly InitFlag[]; readonly manifest?: true }[];
+}
+
+const endpoint = ["apiserver-advertise-address", "apiserver-bind-port", "control-plane-endpoint"] as const;
+const names = ["apiserver-advertise-address", "apiserver-cert-extra-sans", "cert-dir", "control-plane-endpoint", "kubernetes-version", "service-cidr", "service-dns-domain"] as const;
+const plain = ["cert-dir", "kubernetes-version"] as const;
+const kubeconfigFlags = [...endpoint, "cert-dir", "kubernetes-version", "node-name"] as const;
+const certificate = (id: string): { id: string; title: string; flags: readonly InitFlag[] } => ({ id, title: `Generate the certificate ${id}`, flags: plain });
+const authority = (id: string): { id: string; title: string; flags: readonly InitFlag[] } => ({ id, title: `Generate the certificate authority ${id}`, flags: plain });
+
+const rows: readonly PhaseRow[] = [
+  { phase: "preflight", title: "Check the machine and the package", flags: ["cri-socket", "fix", "ignore-preflight-errors", "image-repository"] },
+  {
+    phase: "node", title: "Prepare the node: kernel, container runtime, kubelet", flags: ["cni", "cri-socket", "fix", "kubernetes-version", "service-cidr"],
+    steps: [
+      { id: "fix", title: "Apply the cures that --fix asks for" },
+      { id: "kernel", title: "Load kernel modules and set sysctls" },
+      { id: "binaries", title: "Install the programs the package carries" },
+      { id: "runtime", title: "Configure and start the container runtime" },
+      { id: "kubelet", title: "Install the kubelet's units" },
+      { id: "route", title: "Make service addresses reachable from the host" },
+    ],
+  },
+  { phase: "images", title: "Load the carried images into the container runtime", flags: ["cni", "cri-socket", "image-repository", "kubernetes-version"] },
+  {
+    phase: "certs", title: "Generate the certificates of the control plane", flags: names,
+    steps: [
+      authority("ca"), { ...certificate("apiserver"), flags: names }, certificate("apiserver-kubelet-client"), authority("front-proxy-ca"), certificate("front-proxy-client"),
+      authority("etcd-ca"), certificate("etcd-server"), certificate("etcd-peer"), certificate("etcd-healthcheck-client"), certificate("apiserver-etcd-client"),
+      { id: "sa", title: "Generate the key pair that signs service account tokens", flags: plain },
+    ],
+  },
+  {
+    phase: "kubeconfig", title: "Write the kubeconfigs of administrators and components", flags: kubeconfigFlags,
+    steps: ["admin", "super-admin", "kubelet", "controller-manager", "scheduler"].map((id) => ({ id, title: `Write ${id}.conf` })),
+  },
+  {
+    phase: "etcd", title: "Write the static pod of etcd", flags: ["cert-dir", "image-repository", "patches"],
+    steps: [{ id: "local", title: "Write the static pod of the local etcd member" }],
+  },
+  {
+    phase: "control-plane", title: "Write the static pods of the control plane",
+    flags: [...endpoint, "cert-dir", "feature-gates", "image-repository", "kubernetes-version", "patches", "pod-network-cidr", "service-cidr"],
+    steps: [
+      { id: "apiserver", title: "Write the static pod of kube-apiserver", flags: [...endpoint, "cert-dir", "feature-gates", "image-repository", "kubernetes-version", "patches", "service-cidr"] },
+      { id: "controller-manager", title: "Write the static pod of kube-controller-manager", flags: ["cert-dir", "image-repository", "kubernetes-version", "patches", "pod-network-cidr"] },
+      { id: "scheduler", title: "Write the static pod of kube-scheduler", flags: ["cert-dir", "image-repository", "kubernetes-version", "patches"] },
+    ],
+  },
+  { phase: "kubelet-start", title: "Configure and start the kubelet", flags: ["cri-socket", "image-repository", "node-name", "patches"] },
+  { phase: "wait-control-plane", title: "Wait until the control plane is healthy", flags: [] },
+  {
+    phase: "upload-config", title: "Store the configuration in the cluster", flags: ["cri-socket"],
+    steps: [{ id: "kubeadm", title: "Store the ClusterConfiguration" }, { id: "kubelet", title: "Store the kubelet's configuration" }],
+  },
+  { phase: "upload-certs", title: "Upload the shared certificates, encrypted (with --upload-certs)", flags: ["certificate-key", "skip-certificate-key-print", "upload-certs"] },
+  { phase: "mark-control-plane", title: "Mark this node as control plane", flags: ["node-name"] },
+  { phase: "bootstrap-token", title: "Create bootstrap tokens and cluster-info", flags: ["skip-token-print"] },
+  {
+    phase: "kubelet-finalize", title: "Let the kubelet use the client certificate it renews itself", flags: ["cert-dir"],
+    steps: [{ id: "enable-client-cert-rotation", title: "Point kubelet.conf to the certificate the kubelet rotates" }],
+  },
+  { phase: "cni", title: "Install the pod network", flags: ["cni", "pod-network-cidr"] },
+  {
+    phase: "addon", title: "Install CoreDNS and kube-proxy",
+    flags: [...endpoint, "feature-gates", "image-repository", "kubernetes-version", "pod-network-cidr", "service-cidr", "service-dns-domain"],
+    steps: [
+      { id: "coredns", title: "Install CoreDNS", flags: ["feature-gates", "image-repository", "kubernetes-version", "patches", "service-cidr", "service-dns-domain"], manifest: true },
+      { id: "kube-proxy", title: "Install kube-proxy", flags: [...endpoint, "image-repository", "kubernetes-version", "pod-network-cidr"], manifest: true },
+    ],
+  },
+  { phase: "wait-node", title: "Wait until the node and the addons are Ready", flags: ["cni"] },
+  { phase: "show-join-command", title: "Print the join command", flags: ["skip-certificate-key-print", "skip-token-print", "upload-certs"] },
+];
+
+export const initPhases: readonly { readonly phase: string; readonly title: string; readonly steps: readonly { readonly id: string; readonly title: string }[] }[] =
+  rows.map(({ phase, title, steps = [] }) => ({ phase, title, steps: steps.map((step) => ({ id: step.id, title: step.title })) }));
+
+/** In the order in which they run. */
+export const phaseCommands: readonly PhaseCommand[] = rows.flatMap(({ phase, title, flags, steps }): readonly PhaseCommand[] => [
+  { phase, title, flags },
+  ...(steps ?? []).map((step): PhaseCommand => ({ phase, step: step.id, title: step.title, flags: step.flags ?? flags, ...(step.manifest === true ? { manifest: step.manifest } : {}) })),
+]);
+
+const everywhere = ["config", "dry-run", "out", "package", "output"] as const satisfies readonly InitFlag[];
+
+export const printManifest = { type: "bool", withConfig: true, description: "Print the objects as YAML instead of sending them; nothing is asked of a cluster" } as const;
+
+export function phaseFlags({ flags, manifest }: PhaseCommand): FlagTable {
+  const wanted = new Set<string>([...flags, ...everywhere]);
+  // In the order of init's own table.
+  return { ...Object.fromEntries(Object.entries(initFlags).filter(([name]) => wanted.has(name))), ...(manifest === true ? { "print-manifest": printManifest } : {}) };
+}

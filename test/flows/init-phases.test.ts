@@ -1,0 +1,107 @@
+/** `init phase`: each phase and each step alone, in every legal order, makes what one `init` makes; out of order it changes nothing. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { initPhases } from "../../src/cli/init-phase-table.ts";
+import { runFlow } from "../../src/engine/run.ts";
+import { initFlow } from "../../src/flows/init.ts";
+import { actionsOf, collect, finalState, unlike, withoutRandomness, words, type Ran, type World } from "../engine/laws.ts";
+import { initWorld } from "../support/init-world.ts";
+
+// One token of known name, so that it is not confused with the one that limits the life of uploaded certificates.
+const world = (): World => initWorld({ options: { token: "abcdef.0123456789abcdef" }, flags: { uploadCerts: true } });
+
+/** Uploaded certificates are encrypted anew each time, and the uid of their owner counts requests. */
+const normalise = (text: string): string => withoutRandomness(text.replaceAll("bootstrap-token-abcdef", "known-token"))
+  .replaceAll(/"uid":"uid-\d+"/g, '"uid":"(random)"')
+  .replaceAll(/"((?:[a-z-]+-)?(?:ca|sa)\.(?:crt|key|pub))":"[^"]+"/g, '"$1":"(random)"');
+
+const run = (on: World, only?: readonly string[]): Promise<Ran> => collect(runFlow(initFlow, on.context(only === undefined ? {} : { only })));
+
+async function runWell(on: World, only?: readonly string[]): Promise<Ran> {
+  const ran = await run(on, only);
+  assert.ok(ran.outcome.ok, `${only?.join(",") ?? "init"}: ${words(ran.outcome)}`);
+  return ran;
+}
+
+const paths = (phase: string): readonly string[] => {
+  const steps = initPhases.find((candidate) => candidate.phase === phase)?.steps ?? [];
+  return steps.length === 0 ? [phase] : steps.map(({ id }) => `${phase}/${id}`);
+};
+const ids = initFlow.phases.map(({ id }) => id);
+
+const after = (order: readonly string[], id: string, ...others: readonly string[]): readonly string[] => {
+  const rest = order.filter((candidate) => !others.includes(candidate));
+  return rest.toSpliced(rest.indexOf(id) + 1, 0, ...others);
+};
+
+/** Orders in which every phase finds what it reads. The API answers from kubelet-start on. */
+const orders: Readonly<Record<string, readonly string[]>> = {
+  "phase by phase": ids,
+  "step by step": ids.flatMap(paths),
+  "certificates before the node, control plane before etcd, addons before the configuration": after(
+    ["preflight", "certs/sa", "certs/front-proxy-ca", "certs/front-proxy-client", "certs/etcd-ca", "certs/apiserver-etcd-client", "certs/etcd-healthcheck-client", "certs/etcd-peer", "certs/etcd-server", "certs/ca", "kubeconfig/scheduler",
+      "certs/apiserver-kubelet-client", "certs/apiserver", ...ids.filter((id) => !["preflight", "certs", "etcd"].includes(id))],
+    "wait-control-plane", "bootstrap-token", "addon/kube-proxy", "cni", "addon/coredns", "mark-control-plane", "upload-certs", "upload-config/kubelet", "upload-config",
+  ).flatMap((id) => (id === "control-plane" ? ["control-plane/scheduler", "control-plane/apiserver", "control-plane/controller-manager", "etcd/local"] : [id])),
+};
+
+describe("init phase", () => {
+  test("names every phase and step of the flow, in its order and with its titles", () => {
+    assert.deepEqual(initPhases, initFlow.phases.map(({ id, title, steps = [] }) => ({ phase: id, title, steps: steps.map((step) => ({ id: step.id, title: step.title })) })));
+  });
+
+  for (const [name, order] of Object.entries(orders)) {
+    test(`ends where one init ends: ${name}`, async () => {
+      const whole = world();
+      await runWell(whole);
+      const wanted = finalState(whole, normalise);
+      const single = world();
+      for (const path of order) await runWell(single, [path]);
+      assert.deepEqual(unlike(wanted, finalState(single, normalise)), []);
+      // And nothing is left for anybody to do.
+      const { events } = await runWell(single);
+      assert.deepEqual(actionsOf(events).filter(({ status }) => status !== "unchanged"), []);
+      for (const path of order) assert.deepEqual(actionsOf((await runWell(single, [path])).events).filter(({ status }) => status !== "unchanged"), [], path);
+    });
+  }
+
+  for (const [path, missing] of [
+    ["certs/apiserver", "certs/ca"], ["certs/apiserver-etcd-client", "certs/etcd-ca"], ["kubeconfig/admin", "certs/ca"], ["etcd/local", "certs/etcd-ca"],
+    ["control-plane/scheduler", "certs"], ["kubelet-start", "node"], ["bootstrap-token", "certs"], ["upload-certs", "certs"], ["show-join-command", "certs"],
+  ] as const) {
+    test(`refuses ${path} before ${missing} and changes nothing`, async () => {
+      const bare = world();
+      const { outcome } = await run(bare, [path]);
+      assert.equal(outcome.error?.code, "PHASE_NEEDED");
+      assert.match(outcome.error.attempted + outcome.error.happened, new RegExp(missing.split("/")[0] as string));
+      assert.deepEqual(bare.host.ledger.writes, []);
+    });
+  }
+
+  test("kubeconfig/admin makes one file anew and leaves the others", async () => {
+    const made = world();
+    await runWell(made);
+    await made.host.remove("/etc/kubernetes/admin.conf", {});
+    const { events } = await runWell(made, ["kubeconfig/admin"]);
+    assert.deepEqual(actionsOf(events).map(({ id, status }) => [id, status]), [["file/etc/kubernetes/admin.conf", "applied"]]);
+  });
+});
+
+test("init --upload-certs, killed around the upload and run again, ends in the same state without a second token", async () => {
+  const reference = world();
+  await runWell(reference);
+  const wanted = finalState(reference, normalise);
+  const { writes } = reference.host.ledger;
+  const points = writes.flatMap((write, index) => (/CREATE v1\/Secret|kubeadm:kubeadm-certs/.test(write) ? [index, index + 1] : []));
+  assert.ok(points.length >= 6, writes.join("\n"));
+  for (const point of new Set(points)) {
+    const killed = world();
+    killed.host.ledger.crashAfter(point);
+    await run(killed);
+    killed.host.ledger.revive();
+    await runWell(killed);
+    assert.deepEqual(unlike(wanted, finalState(killed, normalise)), [], `killed after ${writes[point - 1] ?? "nothing"}`);
+    const tokens = [...killed.cluster.objects.keys()].filter((key) => /bootstrap-token-/.test(key));
+    assert.equal(tokens.length, 2, tokens.join(" "));
+  }
+});
