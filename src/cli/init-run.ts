@@ -23,7 +23,8 @@ export async function* initEvents(request: InitRequest, signal: AbortSignal, por
       ...ports,
       pkg,
       config,
-      dryRun: request.dryRun === true,
+      // kubeadm's rule: the flag, when given, wins over the file.
+      dryRun: request.dryRun ?? config.init.dryRun === true,
       skipPhases: config.init.skipPhases,
       ignorePreflightErrors: config.init.nodeRegistration.ignorePreflightErrors,
       signal,
