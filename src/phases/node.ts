@@ -53,6 +53,8 @@ function planSurvey({ config }: PlanInput<unknown>, machine: MachineDecisions): 
     ...of("logs", "/var/log/pods", "/var/log/containers"),
     // A runtime that was there before us keeps its store.
     ...(machine.ownRuntime ? of("runtime", "/var/lib/containerd", "/run/containerd", "/opt/containerd", "/run/nri", "/run/runc") : []),
+    // The API server's pod mounts it, and a machine without ca-certificates has none.
+    { path: "/etc/ssl/certs", of: "network", onlyIfEmpty: true },
     { path: "/run/netns", of: "network", onlyIfEmpty: true },
   ], { settings: Object.keys(clusterSettings), why: "so that reset takes away what comes later, and nothing else" });
 }
