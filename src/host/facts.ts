@@ -193,12 +193,19 @@ async function insideContainer(exec: Exec): Promise<boolean> {
 /** How long a name service may take: one that needs longer keeps every login waiting too, but an installation need not join them. */
 const lookupTimeoutMs = 1500;
 
-/** By the program, which can be ended: a resolver whose servers are out of reach keeps a thread of this process for half a minute. */
+/**
+ * By the program, which can be ended: a resolver whose servers are out of reach keeps a thread of this process for half a minute.
+ * First where no packet is sent. Servers are asked only where there are any: without, the C library tries a port of this machine.
+ */
 async function resolves(exec: Exec, name: string): Promise<boolean | undefined> {
-  try {
-    const { code } = await exec(["getent", "hosts", name], { timeoutMs: lookupTimeoutMs });
+  const ask = async (...service: readonly string[]): Promise<boolean | undefined> => {
+    const { code } = await exec(["getent", ...service, "hosts", name], { timeoutMs: lookupTimeoutMs });
     // getent(1): 2 is "not found"; anything else is no answer.
     return code === 0 ? true : code === 2 ? false : undefined;
+  };
+  try {
+    const known = await ask("-s", "hosts:files myhostname");
+    return known === true || !/^\s*nameserver\s/m.test(await textOf("/etc/resolv.conf")) ? known : await ask();
   } catch (error) {
     if (isKubestickError(error)) return undefined;
     throw error;
