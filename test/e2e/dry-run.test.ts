@@ -27,7 +27,6 @@ scenario("init --dry-run", ({ boot }) => {
     // What is `unchanged` already: the package's own integrity, modules the kernel has built in.
     assert.deepEqual([...new Set(done.document.actions.map((action) => action.status))].sort(), ["planned", "unchanged"]);
     assert.ok(done.document.actions.filter((action) => action.status === "planned").length > 80);
-    assert.equal(done.document.changed, 0);
   });
 
   test("init --dry-run --out writes the plan into that folder and nowhere else", async () => {

@@ -19,8 +19,8 @@ const faults: Readonly<Record<string, Fault>> = {
   "an API server that exits": { config: `${HEAD}apiServer:\n  extraArgs: [{name: no-such-flag, value: "1"}]\n`, names: [/kube-apiserver/, /no-such-flag/] },
   "a scheduler that exits": { config: `${HEAD}scheduler:\n  extraArgs: [{name: no-such-flag, value: "1"}]\n`, names: [/kube-scheduler/, /no-such-flag/] },
   "a kubelet that refuses its configuration": {
-    config: "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nfeatureGates:\n  NoSuchGate: true\n",
-    names: [/kubelet/, /NoSuchGate/],
+    config: "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\ntopologyManagerPolicy: no-such-policy\n",
+    names: [/kubelet/, /no-such-policy/],
   },
 };
 

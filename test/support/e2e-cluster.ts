@@ -19,10 +19,21 @@ async function objects(host: TestHost, kinds: string): Promise<readonly KubeItem
 interface KubeItem {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string; readonly deletionTimestamp?: string };
-  readonly status?: { readonly phase?: string; readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+  readonly status?: {
+    readonly phase?: string;
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly lastHeartbeatTime?: string }[];
+    readonly containerStatuses?: readonly { readonly state?: { readonly running?: { readonly startedAt: string } } }[];
+  };
 }
 
-const ready = (item: KubeItem): boolean => item.status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true;
+/** Ready now. After a power cut the API server first repeats what was true before it, so heartbeats and containers older than the boot do not count. */
+function ready(item: KubeItem, host: TestHost): boolean {
+  // These times have whole seconds.
+  const booted = Math.floor(host.bootedAt.getTime() / 1000) * 1000;
+  const condition = item.status?.conditions?.find((one) => one.type === "Ready");
+  const fresh = [condition?.lastHeartbeatTime, ...(item.status?.containerStatuses ?? []).map((one) => one.state?.running?.startedAt)];
+  return condition?.status === "True" && fresh.every((time) => time === undefined || time === null || Date.parse(time) >= booted);
+}
 
 export interface Expected {
   readonly cni: "flannel" | "bridge" | "none";
@@ -35,7 +46,7 @@ export async function ailments(host: TestHost, expected: Expected = { cni: "flan
   const list: string[] = [];
   const nodes = found.filter((item) => item.kind === "Node");
   if (nodes.length !== 1) list.push(`${nodes.length} nodes instead of one`);
-  for (const node of nodes) if (ready(node) !== (expected.cni !== "none")) list.push(`node ${node.metadata.name} is ${ready(node) ? "" : "not "}Ready`);
+  for (const node of nodes) if (ready(node, host) !== (expected.cni !== "none")) list.push(`node ${node.metadata.name} is ${ready(node, host) ? "" : "not "}Ready`);
   const pods = found.filter((item) => item.kind === "Pod" && item.status?.phase !== "Succeeded");
   const wanted = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"].map((name) => `kube-system/${name}-${host.name}`)
     .concat("kube-system/kube-proxy-", "kube-system/coredns-", expected.cni === "flannel" ? ["kube-flannel/kube-flannel-ds-"] : []);
@@ -44,7 +55,7 @@ export async function ailments(host: TestHost, expected: Expected = { cni: "flan
     const { namespace, name, deletionTimestamp } = pod.metadata;
     // Without a network CoreDNS has nowhere to run, and must not be Ready.
     if (expected.cni === "none" && name.startsWith("coredns-")) continue;
-    if (!ready(pod) || deletionTimestamp !== undefined) list.push(`pod ${namespace}/${name} is not Ready (${deletionTimestamp === undefined ? pod.status?.phase : "being deleted"})`);
+    if (!ready(pod, host) || deletionTimestamp !== undefined) list.push(`pod ${namespace}/${name} is not Ready (${deletionTimestamp === undefined ? pod.status?.phase : "being deleted"})`);
   }
   return list;
 }
@@ -83,11 +94,15 @@ export async function assertServiceAnswersByName(host: TestHost, namespace = "e2
   // Not wget -T: its alarm crashes a static busybox while it resolves a name.
   const look = `for i in $(seq 60); do timeout 3 wget -q -O - http://web && nslookup web.${namespace}.svc.cluster.local && exit 0; sleep 1; done; cat /etc/resolv.conf; exit 1`;
   const items = [
-    { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
     { apiVersion: "apps/v1", kind: "Deployment", metadata: metadata("web"), spec: { selector: { matchLabels: { app: "web" } }, template: { metadata: { labels: { app: "web" } }, spec: { tolerations: TOLERATIONS, terminationGracePeriodSeconds: 0, containers: [container] } } } },
     { apiVersion: "v1", kind: "Service", metadata: metadata("web"), spec: { selector: { app: "web" }, ports: [{ port: 80, targetPort: 8080 }] } },
     { apiVersion: "v1", kind: "Pod", metadata: metadata("client"), spec: { restartPolicy: "Never", tolerations: TOLERATIONS, containers: [{ ...container, command: ["/bin/sh", "-c", look] }] } },
   ];
+  const created = await kubectl(host, ["create", "namespace", namespace]);
+  assert.equal(created.code, 0, created.stderr);
+  // A controller makes it, and a bare pod is refused until then.
+  const account = await kubectl(host, ["-n", namespace, "wait", "serviceaccount/default", "--for=create", "--timeout=60s", "--request-timeout=0"]);
+  assert.equal(account.code, 0, account.stderr);
   const applied = await kubectl(host, ["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items }));
   assert.equal(applied.code, 0, applied.stderr);
   const waited = await kubectl(host, ["-n", namespace, "wait", "pod/client", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s", "--request-timeout=0"]);

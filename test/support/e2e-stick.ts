@@ -7,7 +7,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createReadStream, existsSync, globSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import { createReadStream, existsSync, globSync, readFileSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { mkdir, readFile, rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { loadLists } from "../../src/package/lists.ts";
@@ -53,7 +53,7 @@ export async function stickPath(options: StickOptions = {}): Promise<string> {
   const key = hashOf([await hashFile(packer), await hashFile(carrier), sources.key, cni, arch]);
   const folder = join(cacheFolder(), "sticks");
   const stick = join(folder, `kubestick-${arch}-${cni}-${key}`);
-  if (existsSync(stick)) return stick;
+  if (existsSync(stick)) return used(stick);
 
   onProgress?.(`packing for ${arch} with ${cni}`);
   await mkdir(folder, { recursive: true });
@@ -70,7 +70,7 @@ export async function stickPath(options: StickOptions = {}): Promise<string> {
     rmSync(making, { force: true });
     await registry.close();
   }
-  dropOthers(folder, (name) => name.startsWith(`kubestick-${arch}-${cni}-`) && join(folder, name) !== stick);
+  keepNewest(folder, 6);
   return stick;
 }
 
@@ -102,10 +102,10 @@ async function sourcesFor({ assets = assetsFolder(), onProgress }: StickOptions)
     } finally {
       rmSync(making, { recursive: true, force: true });
     }
-    dropOthers(parent, (name) => name !== key);
+    keepNewest(parent, 3);
   }
   return {
-    folder,
+    folder: used(folder),
     key,
     registries: [...new Set(references.map((reference) => reference.split("/")[0] ?? ""))],
     downloadHosts: [...new Set(urls.map((url) => new URL(url).host))],
@@ -144,7 +144,17 @@ function hashOf(parts: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
-/** Older makings are hundreds of megabytes each, and nobody will ask for them again. */
-function dropOthers(folder: string, old: (name: string) => boolean): void {
-  for (const name of readdirSync(folder)) if (old(name)) rmSync(join(folder, name), { recursive: true, force: true });
+/**
+ * Makings are hundreds of megabytes each. The last few stay: another checkout or another run on this machine may be using one right now.
+ */
+function keepNewest(folder: string, count: number): void {
+  const made = readdirSync(folder).filter((name) => !name.includes("making-")).map((name) => ({ path: join(folder, name), used: statSync(join(folder, name)).mtimeMs }));
+  for (const { path } of made.sort((a, b) => b.used - a.used).slice(count)) rmSync(path, { recursive: true, force: true });
+}
+
+/** So that it counts among the newest. */
+function used(path: string): string {
+  const now = new Date();
+  utimesSync(path, now, now);
+  return path;
 }

@@ -51,6 +51,8 @@ export class TestHost {
   readonly #unique: string;
   readonly #cgroup: HostCgroup;
   #nspawn: ProcessId | undefined;
+  /** When it was last switched on. */
+  bootedAt = new Date(0);
 
   constructor(place: HostPlace, options: HostOptions) {
     if (!/^[a-z][a-z0-9-]{0,11}$/.test(options.name)) throw new Error(`not a name for a test host: ${options.name}`);
@@ -80,6 +82,7 @@ export class TestHost {
     }
     this.#wire();
     this.#cgroup.create(this.#options.memoryBytes === undefined ? {} : { memoryBytes: this.#options.memoryBytes });
+    this.bootedAt = new Date();
     this.#start();
     await this.#started();
     // What only a guest lacks: the control groups come read-only, and mounts do not propagate as they do below a real PID 1.

@@ -49,7 +49,9 @@ export class TestNetwork {
     return network;
   }
 
+  /** A host of the same name that a failed test left behind makes room. */
   async boot(options: HostOptions): Promise<TestHost> {
+    for (const host of this.#hosts) if (host.name === options.name) this.remove(host);
     const taken = new Set([...this.#hosts].map((host) => host.address));
     const address = Array.from({ length: 100 }, (_, i) => `${NETWORK}.${11 + i}`).find((one) => !taken.has(one));
     if (address === undefined) throw new Error("no address is left on the test network");
