@@ -62,13 +62,14 @@ async function packed(executable: string): Promise<string | undefined> {
 
   const unreachable = await unreachableHosts();
   if (unreachable.length > 0) {
-    say(`these servers cannot be reached from here: ${unreachable.join(", ")}`);
-    say("nothing could be packed. Supply what they hold in one of these ways and run it again:");
+    say(`nothing is packed, because these servers cannot be reached from here: ${unreachable.join(", ")}. Missing are:`);
+    for (const name of contents().filter(({ host }) => unreachable.includes(host)).map((one) => one.name)) say(`  ${name}`);
+    say("Supply them in one of these ways and run it again:");
     say("  KUBESTICK_REGISTRY_MIRROR='registry.k8s.io=https://mirror.example ghcr.io=https://mirror.example'  registries inside your network");
     say("  KUBESTICK_IMAGES=/srv/images               a folder of OCI layouts or `docker save` archives");
     say("  KUBESTICK_DOWNLOAD_MIRROR='dl.k8s.io=/srv/downloads github.com=/srv/downloads'  a folder laid out as <host>/<path of the URL>");
     say("  HTTPS_PROXY=http://proxy.example:3128      a proxy that reaches them");
-    say(`  KUBESTICK_E2E_ASSETS=/srv/binaries         locally built binaries (${local})`);
+    say(`  KUBESTICK_E2E_ASSETS=/srv/binaries         a folder of locally built binaries (now: ${local})`);
     say("This is the full plan of `kubestick init` on this machine instead:");
     return undefined;
   }
@@ -84,17 +85,22 @@ async function packed(executable: string): Promise<string | undefined> {
   return stick;
 }
 
+/** What a package is made of, and from which server each thing comes. */
+function contents(): readonly { readonly kind: "image" | "download"; readonly host: string; readonly name: string }[] {
+  const lists = loadLists({ text: (path) => readFileSync(join(root, path), "utf8") }, { arch, cni: "flannel" });
+  return [
+    ...lists.sources.map(({ url }) => ({ kind: "download" as const, host: new URL(url).host, name: url })),
+    ...lists.images.map(({ reference }) => ({ kind: "image" as const, host: reference.registry, name: `${reference.registry}/${reference.repository}:${reference.tag}` })),
+  ];
+}
+
 /** Servers that hold what no mirror and no folder does, and that do not answer. */
 async function unreachableHosts(): Promise<string[]> {
   // Behind a proxy only the proxy can tell, and `pack` asks it.
   if (["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].some((name) => (process.env[name] ?? "") !== "")) return [];
-  const lists = loadLists({ text: (path) => readFileSync(join(root, path), "utf8") }, { arch, cni: "flannel" });
   const mirrored = new Set([...registryMirrors, ...downloadMirrors].map((mirror) => mirror.split("=")[0]));
-  const servers = [
-    ...lists.sources.map(({ url }) => new URL(url).host),
-    // A folder of images may hold all of them; `pack` says which it does not.
-    ...(images.length > 0 ? [] : lists.images.map(({ reference }) => reference.registry)),
-  ].filter((host) => !mirrored.has(host));
+  // A folder of images may hold all of them; `pack` says which it does not.
+  const servers = contents().filter(({ kind, host }) => !mirrored.has(host) && !(kind === "image" && images.length > 0)).map(({ host }) => host);
   const answers = await Promise.all([...new Set(servers)].map(async (host) => {
     try {
       await fetch(`https://${host}/`, { method: "HEAD", redirect: "manual", signal: AbortSignal.timeout(8_000) });
@@ -124,7 +130,7 @@ async function install(stick: string, shell: boolean): Promise<void> {
     say("a shell on the host; `exit` throws the host away");
     await host.interactive(["env", "KUBECONFIG=/etc/kubernetes/admin.conf", "bash", "-l"]);
   }
-  say(`done in ${((performance.now() - started) / 1000).toFixed(0)} s; the host is thrown away. ${relative(process.cwd(), stick)} is the file to carry.`);
+  say(`done in ${((performance.now() - started) / 1000).toFixed(0)} s; the host is thrown away. What it was installed from is ${relative(process.cwd(), stick)}`);
 }
 
 async function showPlan(executable: string, argv: readonly string[]): Promise<void> {
