@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { missingForHosts } from "../support/e2e-requirements.ts";
+import { skipped } from "../support/e2e-scenario.ts";
 import type { TestHost } from "../support/hosts/test-host.ts";
 import { TestNetwork } from "../support/hosts/test-network.ts";
 
 // The other files believe what these hosts say; here the hosts themselves are tested.
+const TITLE = "test hosts";
 const missing = missingForHosts();
+if (missing === undefined) describe(TITLE, testHosts);
+else skipped(TITLE, missing);
 
-describe("test hosts", { skip: missing === undefined ? false : `end-to-end: ${missing}` }, () => {
+function testHosts(): void {
   let network: TestNetwork;
   let host: TestHost;
 
@@ -74,4 +78,4 @@ describe("test hosts", { skip: missing === undefined ? false : `end-to-end: ${mi
     await host.boot();
     assert.equal(host.read("/root/file"), "content");
   });
-});
+}

@@ -8,7 +8,7 @@ import type { ChildProcess } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import { after, before, describe } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { missingAssets, missingForHosts } from "./e2e-requirements.ts";
 import { stickPath } from "./e2e-stick.ts";
 import { baseImage, cacheFolder } from "./hosts/base-image.ts";
@@ -27,13 +27,19 @@ export interface Scenario {
 /** Registers a file of end-to-end tests. `body` calls `test`; the scenario's parts may be used inside tests only. */
 export function scenario(title: string, body: (scenario: Scenario) => void): void {
   const missing = missingForHosts() ?? missingAssets();
-  describe(title, { skip: missing === undefined ? false : `end-to-end: ${missing}` }, () => {
+  if (missing !== undefined) return skipped(title, missing);
+  describe(title, () => {
     const open = new OpenScenario();
     before(() => open.open());
     after(() => open.close());
     // Bound, because tests take the parts they need out of it.
     body({ get stick() { return open.stick; }, boot: (options) => open.boot(options), remove: (host) => open.remove(host) });
   });
+}
+
+/** One line, counted as skipped; a skipped suite is not. */
+export function skipped(title: string, missing: string): void {
+  test(title, { skip: `end-to-end: ${missing}` }, () => undefined);
 }
 
 class OpenScenario implements Scenario {
