@@ -5,7 +5,8 @@ import { WEB_IMAGE } from "./e2e-images.ts";
 import type { CommandResult } from "./hosts/host-command.ts";
 import type { TestHost } from "./hosts/test-host.ts";
 
-const ADMIN = { KUBECONFIG: "/etc/kubernetes/admin.conf" };
+/** The cache in memory: what kubectl keeps for itself is no trace of the program under test. */
+const ADMIN = { KUBECONFIG: "/etc/kubernetes/admin.conf", KUBECACHEDIR: "/run/systemd/kubectl-cache" };
 
 export function kubectl(host: TestHost, argv: readonly string[], stdin?: string): Promise<CommandResult> {
   return host.run(["kubectl", "--request-timeout=15s", ...argv], { env: ADMIN, ...(stdin === undefined ? {} : { stdin }) });
