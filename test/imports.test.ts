@@ -32,6 +32,7 @@ const rooms: Readonly<Record<string, Room>> = {
   runtime: { uses: [], names: ["package"], because: "the runtime port gets bytes handed in and knows nothing of who asks" },
   package: { uses: [], names: [], because: "the package format stands alone, so that any machine can read and make one" },
   host: { uses: [], names: [], because: "the machine port stands alone" },
+  "cluster/cluster-info.ts": { uses: ["pki"], names: [], because: "this file alone asks what a signature, a pin and a certificate say" },
   cluster: { uses: [], names: [], because: "the API port stands alone" },
   "errors.ts": { uses: [], names: [], because: "errors are imported by all and import nothing" },
 };
