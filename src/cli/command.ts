@@ -11,6 +11,8 @@ export interface Positional {
   readonly name: string;
   readonly description: string;
   readonly optional?: true;
+  /** Of the last one: any number of them. */
+  readonly repeats?: true;
   readonly choices?: readonly string[];
 }
 

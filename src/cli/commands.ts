@@ -5,6 +5,7 @@
  * Refuses: deciding anything about a cluster or a machine. A handler turns flags into plain options and calls the room that knows.
  * Start here, then `dispatch.ts`. Handlers are imported when their command runs, so that `version` does not load what `init` needs.
  */
+import { clusterCommands, clusterGroups } from "./cluster-commands.ts";
 import { initPhaseCommands, initPhaseGroups } from "./init-phase-commands.ts";
 import { command, type Command, type CommandGroup } from "./command.ts";
 import { config, criSocket, featureGates, imageRepository, initFlags, kubernetesVersion, output, packageFile, packFlags, resetFlags } from "./flag-tables.ts";
@@ -14,6 +15,7 @@ export const groups: readonly CommandGroup[] = [
   ...initPhaseGroups,
   { path: ["package"], summary: "Look into the package an executable carries" },
   { path: ["token"], summary: "Bootstrap tokens" },
+  ...clusterGroups,
   { path: ["config"], summary: "Configuration and images of a cluster" },
   { path: ["config", "images"], summary: "Container images a cluster needs" },
   { path: ["config", "print"], summary: "Configuration to start from" },
@@ -107,6 +109,7 @@ export const commands: readonly Command[] = [
     flags: { output },
     run: async (flags, _, io) => (await import("./token.ts")).generateCommand(flags, io),
   }),
+  ...clusterCommands,
   command({
     path: ["config", "images", "list"],
     summary: "Print the images the control plane and its addons need",

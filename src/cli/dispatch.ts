@@ -95,7 +95,7 @@ function verbosityOf(parsed: ParsedArguments): number {
 function checkPositionals(entry: Command, positionals: readonly string[]): void {
   const name = commandName(entry.path);
   // `help` takes any number of words.
-  const extra = entry.path[0] === "help" ? undefined : positionals[entry.positionals.length];
+  const extra = entry.path[0] === "help" || entry.positionals.at(-1)?.repeats === true ? undefined : positionals[entry.positionals.length];
   if (extra !== undefined) {
     const hint = ["true", "false"].includes(extra) ? ` A switch takes its value behind an equals sign: --flag=${extra}.` : "";
     throw argumentError(name, `${JSON.stringify(extra)} is one argument too many.${hint}`);

@@ -88,3 +88,7 @@ export const resetFlags = {
   yes: { type: "bool", short: "y", description: "Do not ask for the name of this node" },
   output,
 } as const satisfies FlagTable;
+
+export const kubeconfig = {
+  type: "string", withConfig: true, placeholder: "FILE", completes: "file", default: "$KUBECONFIG, ~/.kube/config, /etc/kubernetes/admin.conf", description: "Kubeconfig with which the cluster is reached",
+} as const satisfies FlagSpec;

@@ -58,7 +58,7 @@ export function childrenOf(path: readonly string[]): readonly (Command | Command
 }
 
 function usage(entry: Command): string {
-  const positionals = entry.positionals.map(({ name, optional }) => (optional === true ? `[${name}]` : name));
+  const positionals = entry.positionals.map(({ name, optional, repeats }) => `${optional === true ? `[${name}]` : name}${repeats === true ? " ..." : ""}`);
   return [commandName(entry.path), ...positionals, "[flags]"].join(" ");
 }
 

@@ -4,7 +4,7 @@ import type { ClusterRead } from "./planning-cluster.ts";
 
 export type ApiRequest =
   | ClusterRead
-  | { readonly verb: "CREATE" | "UPDATE" | "PATCH"; readonly object: KubeObject };
+  | { readonly verb: "CREATE" | "UPDATE" | "PATCH" | "DELETE"; readonly object: KubeObject };
 
 export function apiActionsText(requests: readonly ApiRequest[], toYaml: (value: unknown) => string): string {
   return requests.map((request, index) => {

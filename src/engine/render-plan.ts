@@ -53,7 +53,7 @@ export function planRecord(): PlanRecord {
     action(phase, action, observed) {
       phaseOf(phase).actions.push({ action, observed });
       if (action.kind !== "object" || observed.state === "same") return;
-      const verb = action.policy === "patch" ? "PATCH" : observed.absent === true ? "CREATE" : "UPDATE";
+      const verb = action.policy === "patch" ? "PATCH" : action.policy === "absent" ? "DELETE" : observed.absent === true ? "CREATE" : "UPDATE";
       requests.push({ verb, object: action.object });
     },
   };

@@ -95,12 +95,14 @@ export interface ImageAction extends ActionBase {
  * - `mutate`:  POST; when it exists, the desired fields are merged into the live object (kubeadm-config).
  * - `retain`:  POST only when absent; a live one is left alone.
  * - `patch`:   strategic-merge PATCH of an object that must exist (a Node); waits for it.
+ * - `create`:  POST; one that exists is a failure (`token create`).
+ * - `absent`:  DELETE; the object only names what must not exist.
  * An object counts as `unchanged` when every desired field has the desired value in the live object.
  */
 export interface ObjectAction extends ActionBase {
   readonly kind: "object";
   readonly object: KubeObject;
-  readonly policy: "replace" | "mutate" | "retain" | "patch";
+  readonly policy: "replace" | "mutate" | "retain" | "patch" | "create" | "absent";
   /** Which kubeconfig signs the request. `super-admin` is the way to give the admin group its rights. */
   readonly as: "admin" | "super-admin";
   /** Field paths (`data.token-secret`) whose values never enter an event or a diff. A Secret's `data` and `stringData` always are. */

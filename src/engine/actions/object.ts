@@ -8,33 +8,41 @@ import type { Applied, Handler, Observation } from "./handler.ts";
 import { compareObjects, mergeInto } from "./object-compare.ts";
 import { differencesText, withoutSecrets } from "./object-text.ts";
 
+/** What this kind needs of a run; a command that only changes a cluster has no more. */
+export type ObjectContext = Pick<ActionContext, "signal" | "dryRun" | "planned" | "toYaml"> & {
+  readonly host: Pick<ActionContext["host"], "now" | "sleep">;
+  readonly clients: Pick<ActionContext["clients"], "cluster">;
+};
+
 export const object: Handler<ObjectAction> = {
   slow: false,
   journaled: true,
-
-  async observe(action, context) {
-    const ref = refOf(action.object);
-    // A dry run compares with what plans may read; on a bare machine that is nothing.
-    const live = context.dryRun
-      ? await context.planned?.get(ref)
-      : await retrying(patience(action, context, "reading"), async () => (await context.clients.cluster(action.as)).get(ref));
-    const owner = action.owner === undefined || live === undefined ? undefined
-      : context.dryRun ? await context.planned?.get(action.owner) : await (await context.clients.cluster(action.as)).get(action.owner);
-    return compared({ ...action, object: owned(action, owner) }, live, context);
-  },
-
+  observe: (action, context) => observeObject(action, context),
   // It lives in the cluster and goes with it; nothing of it is on this machine.
   record: async () => undefined,
-
-  async apply(action, context, _progress, observed) {
-    const outcome = await retrying(patience(action, context, "writing"), async () => await write(action, await context.clients.cluster(action.as)));
-    return { ...outcome, ...(outcome.what === "changed" && observed.body !== undefined && observed.absent !== true ? { body: observed.body } : {}) };
-  },
-
+  apply: (action, context, _progress, observed) => applyObject(action, context, observed),
   undo: async () => undefined,
 };
 
-function compared(action: ObjectAction, live: KubeObject | undefined, { toYaml }: ActionContext): Observation {
+export async function observeObject(action: ObjectAction, context: ObjectContext): Promise<Observation> {
+  const ref = refOf(action.object);
+  // A dry run compares with what plans may read; on a bare machine that is nothing.
+  const live = context.dryRun
+    ? await context.planned?.get(ref)
+    : await retrying(patience(action, context, "reading"), async () => (await context.clients.cluster(action.as)).get(ref));
+  const owner = action.owner === undefined || live === undefined ? undefined
+    : context.dryRun ? await context.planned?.get(action.owner) : await (await context.clients.cluster(action.as)).get(action.owner);
+  return compared({ ...action, object: owned(action, owner) }, live, context);
+}
+
+export async function applyObject(action: ObjectAction, context: ObjectContext, observed: Extract<Observation, { state: "differs" }>): Promise<Applied> {
+  const outcome = await retrying(patience(action, context, "writing"), async () => await write(action, await context.clients.cluster(action.as)));
+  return { ...outcome, ...(outcome.what === "changed" && observed.body !== undefined && observed.absent !== true ? { body: observed.body } : {}) };
+}
+
+function compared(action: ObjectAction, live: KubeObject | undefined, { toYaml }: ObjectContext): Observation {
+  if (action.policy === "absent") return live === undefined ? { state: "same", detail: "is not there" } : { state: "differs", detail: "to be deleted" };
+  if (action.policy === "create" && live !== undefined) throw conflict(action.object, "it exists already");
   if (live === undefined) {
     return { state: "differs", absent: true, detail: action.policy === "patch" ? "to be patched" : "to be created", body: toYaml(withoutSecrets(action)) };
   }
@@ -50,11 +58,15 @@ async function write(action: ObjectAction, cluster: Cluster): Promise<Applied> {
   if (action.owner !== undefined && owner === undefined) throw conflict(action.object, `its owner ${action.owner.kind.toLowerCase()} ${action.owner.name} does not exist`);
   const desired = owned(action, owner);
   if (policy === "patch") return await patch(desired, cluster);
+  if (policy === "absent") {
+    await cluster.delete(refOf(desired));
+    return { what: "removed", detail: "deleted" };
+  }
   try {
     await cluster.create(desired);
     return { what: "created", detail: "created" };
   } catch (error) {
-    if (!isKubestickError(error) || error.code !== "API_ALREADY_EXISTS") throw error;
+    if (policy === "create" || !isKubestickError(error) || error.code !== "API_ALREADY_EXISTS") throw error;
   }
   // Somebody made it in between; for `retain` that is as good.
   if (policy === "retain") return { what: "changed", detail: "kept as it is" };
@@ -91,7 +103,7 @@ function conflict(desired: KubeObject, happened: string): KubestickError {
   return new KubestickError({ code: "API_CONFLICT", attempted: `writing ${what}`, happened: `${what}: ${happened}.`, next: `See what the API server has: kubectl --kubeconfig /etc/kubernetes/admin.conf get ${desired.kind} -A` });
 }
 
-function patience(action: ObjectAction, { host, signal }: ActionContext, verb: string): Patience {
+function patience(action: ObjectAction, { host, signal }: ObjectContext, verb: string): Patience {
   return {
     host, signal, timeoutMs: action.timeoutMs, attempted: `${verb} ${nameOf(action.object)}`,
     // While an API server starts, its namespaces (kube-public) and resources of its own appear one after the other.
