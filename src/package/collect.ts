@@ -109,7 +109,7 @@ export function describeImage({ role, view }: ResolvedImage, layers: ReadonlyMap
     }
     entries.push(found.entry);
     const { mediaType, digest, size, diffId } = layer;
-    return { mediaType, digest, size, diffId, unpackedSize: found.facts.unpackedSize };
+    return { mediaType, digest, size, diffId, unpackedSize: found.facts.unpackedSize, entry: found.entry.digest };
   });
   return { image: { reference: name, role, target, manifest, config, layers: described }, entries };
 }

@@ -25,14 +25,15 @@ export function packageTruncated(path: string, have: number, expected: number | 
   });
 }
 
-/** `what`: the part that is wrong, an entry by its label or `the footer`. */
-export function packageCorrupt(path: string, what: string, why: string, cause?: unknown): KubestickError {
+/** `what`: the part that is wrong, an entry by its label or `the package footer`. `details`: one line for each damaged place when there are several. */
+export function packageCorrupt(path: string, what: string, why: string, cause?: unknown, details: readonly string[] = []): KubestickError {
   return new KubestickError({
     code: "PACKAGE_CORRUPT",
     attempted: `reading ${what} from the package in ${path}`,
     happened: `${what} is damaged: ${why}.`,
     next: COPY_AGAIN,
     cause,
+    details,
   });
 }
 
@@ -40,7 +41,7 @@ export function packageFormat(path: string, version: number, known: number): Kub
   return new KubestickError({
     code: "PACKAGE_FORMAT",
     attempted: `reading the package in ${path}`,
-    happened: `The package has format ${version}, this kubestick reads format ${known}: it was made by a newer kubestick.`,
+    happened: `The package has format ${version}, this kubestick reads format ${known}: it was made by ${version > known ? "a newer" : "an older"} kubestick.`,
     next: `Run the packed file itself (it carries the kubestick that made it): \`${path} version\`.`,
   });
 }

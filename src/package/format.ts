@@ -6,7 +6,8 @@
  *   P        header, 128 bytes
  *   P+128    stored bytes of the entries, one after the other without gaps, in index order
  *   I        index, CBOR (RFC 8949)
- *   I+n      footer, 128 bytes; its last byte is the last byte of the file
+ *   I+n      signatures, CBOR; of length 0 in an unsigned package
+ *   I+n+s    footer, 192 bytes; its last byte is the last byte of the file
  *
  * Why a header *and* a footer: a reader needs the footer (it stands where a reader can look without knowing anything),
  * but the footer is also the first thing a broken copy loses. The header is found from the other side, through the ELF
@@ -16,16 +17,21 @@
  * What later versions may not change, so that this one can say "made by a newer kubestick" instead of "corrupt":
  * the magic, version, length and checksum fields at the front of the header and at the back of the footer.
  *
- * All numbers are little-endian; offsets and lengths are 64 bits.
+ * All numbers are little-endian; offsets and lengths are 64 bits. `docs/package-format.md` says the same for people who write another reader.
  */
 import type { Digest } from "./types.ts";
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 export const PAYLOAD_ALIGNMENT = 4096;
 export const HEADER_SIZE = 128;
-export const FOOTER_SIZE = 128;
+export const FOOTER_SIZE = 192;
 /** An index of this size would describe some hundred thousand entries; more is a broken length. */
 export const MAX_INDEX_SIZE = 64 * 1024 * 1024;
+
+/** Stored bytes are hashed in pieces of this size: small enough to name the place of a damage, large enough that a package of 5 GB has 160 KB of hashes. */
+export const HASH_CHUNK_SIZE = 1024 * 1024;
+/** Signatures of some hundred signers; more is a broken length. */
+export const MAX_SIGNATURES_SIZE = 64 * 1024;
 
 /** zstd entries look back 8 MiB at most, so a reader needs no more memory than that, whatever a damaged frame asks for. */
 export const ZSTD_WINDOW_LOG = 23;
@@ -53,17 +59,21 @@ export interface PackageFooter {
   readonly indexLength: number;
   /** Digest of the index bytes. */
   readonly index: Digest;
+  /** Bytes of the signatures, which follow the index; 0 when nobody signed. */
+  readonly signaturesLength: number;
+  /** Digest of the signatures' bytes. */
+  readonly signatures: Digest;
 }
 
 /**
  * Outcome of decoding a record. `foreign`: these bytes are not such a record at all. `damaged`: the magic is there, the checksum is not
- * right. `newer`: intact, but of a later format version.
+ * right. `other`: intact, but of another format version.
  */
 export type Decoded<T> =
   | { readonly is: "intact"; readonly value: T }
   | { readonly is: "foreign" }
   | { readonly is: "damaged" }
-  | { readonly is: "newer"; readonly version: number };
+  | { readonly is: "other"; readonly version: number };
 
 /** Where the payload of an executable starts whose ELF image ends at `end`. */
 export function payloadStartFor(end: number): number {
@@ -92,8 +102,8 @@ export function decodeHeader(bytes: Uint8Array): Decoded<PackageHeader> {
   const length = record.readUInt32LE(12);
   if (length < 48 || length > record.length || !checksumMatches(record.subarray(0, length), 16)) return { is: "damaged" };
   const version = record.readUInt32LE(8);
-  if (version > FORMAT_VERSION) return { is: "newer", version };
-  if (version !== FORMAT_VERSION || length !== HEADER_SIZE) return { is: "damaged" };
+  if (version !== FORMAT_VERSION) return { is: "other", version };
+  if (length !== HEADER_SIZE) return { is: "damaged" };
   return {
     is: "intact",
     value: {
@@ -105,8 +115,8 @@ export function decodeHeader(bytes: Uint8Array): Decoded<PackageHeader> {
   };
 }
 
-// Footer:  0 payload start u64 | 8 index offset u64 | 16 index length u64 | 24 index sha256 32 | 56 zeros |
-//          80 checksum 32 over everything else | 112 footer length u32 | 116 version u32 | 120 magic 8
+// Footer:  0 payload start u64 | 8 index offset u64 | 16 index length u64 | 24 index sha256 32 | 56 signatures length u64 |
+//          64 signatures sha256 32 | 96 zeros | 144 checksum 32 over everything else | 176 footer length u32 | 180 version u32 | 184 magic 8
 
 export function encodeFooter(footer: Omit<PackageFooter, "version">): Uint8Array {
   const bytes = Buffer.alloc(FOOTER_SIZE);
@@ -114,10 +124,12 @@ export function encodeFooter(footer: Omit<PackageFooter, "version">): Uint8Array
   bytes.writeBigUInt64LE(BigInt(footer.indexOffset), 8);
   bytes.writeBigUInt64LE(BigInt(footer.indexLength), 16);
   bytes.set(digestBytes(footer.index), 24);
-  bytes.writeUInt32LE(FOOTER_SIZE, 112);
-  bytes.writeUInt32LE(FORMAT_VERSION, 116);
-  bytes.write(FOOTER_MAGIC, 120, "latin1");
-  bytes.set(checksum(bytes, 80), 80);
+  bytes.writeBigUInt64LE(BigInt(footer.signaturesLength), 56);
+  bytes.set(digestBytes(footer.signatures), 64);
+  bytes.writeUInt32LE(FOOTER_SIZE, FOOTER_SIZE - 16);
+  bytes.writeUInt32LE(FORMAT_VERSION, FOOTER_SIZE - 12);
+  bytes.write(FOOTER_MAGIC, FOOTER_SIZE - 8, "latin1");
+  bytes.set(checksum(bytes, FOOTER_SIZE - 48), FOOTER_SIZE - 48);
   return bytes;
 }
 
@@ -130,8 +142,8 @@ export function decodeFooter(bytes: Uint8Array): Decoded<PackageFooter> {
   const record = tail.subarray(tail.length - length);
   if (!checksumMatches(record, length - 48)) return { is: "damaged" };
   const version = record.readUInt32LE(length - 12);
-  if (version > FORMAT_VERSION) return { is: "newer", version };
-  if (version !== FORMAT_VERSION || length !== FOOTER_SIZE) return { is: "damaged" };
+  if (version !== FORMAT_VERSION) return { is: "other", version };
+  if (length !== FOOTER_SIZE) return { is: "damaged" };
   return {
     is: "intact",
     value: {
@@ -140,6 +152,8 @@ export function decodeFooter(bytes: Uint8Array): Decoded<PackageFooter> {
       indexOffset: Number(record.readBigUInt64LE(8)),
       indexLength: Number(record.readBigUInt64LE(16)),
       index: digestText(record.subarray(24, 56)),
+      signaturesLength: Number(record.readBigUInt64LE(56)),
+      signatures: digestText(record.subarray(64, 96)),
     },
   };
 }
@@ -150,7 +164,8 @@ export function decodeFooter(bytes: Uint8Array): Decoded<PackageFooter> {
  */
 export function indexPlace(footer: Uint8Array): { readonly offset: number; readonly length: number } | undefined {
   const tail = Buffer.from(footer.buffer, footer.byteOffset, footer.byteLength);
-  if (tail.length !== FOOTER_SIZE || tail.toString("latin1", 120) !== FOOTER_MAGIC || tail.readUInt32LE(112) !== FOOTER_SIZE || tail.readUInt32LE(116) !== FORMAT_VERSION) return undefined;
+  if (tail.length !== FOOTER_SIZE || tail.toString("latin1", FOOTER_SIZE - 8) !== FOOTER_MAGIC) return undefined;
+  if (tail.readUInt32LE(FOOTER_SIZE - 16) !== FOOTER_SIZE || tail.readUInt32LE(FOOTER_SIZE - 12) !== FORMAT_VERSION) return undefined;
   const place = { offset: Number(tail.readBigUInt64LE(8)), length: Number(tail.readBigUInt64LE(16)) };
   return place.length <= MAX_INDEX_SIZE ? place : undefined;
 }

@@ -29,7 +29,7 @@ export interface ImageSummary {
 export function summarize(index: PackageIndex): PackageSummary {
   const storedOf = new Map(index.entries.map(({ digest, length }) => [digest, length]));
   const stored = (digests: Iterable<Digest>): number => [...new Set(digests)].reduce((sum, digest) => sum + (storedOf.get(digest) ?? 0), 0);
-  const blobsOf = (image: PackageIndex["images"][number]): Digest[] => [image.target.digest, image.manifest.digest, image.config.digest, ...image.layers.map(({ digest }) => digest)];
+  const blobsOf = (image: PackageIndex["images"][number]): Digest[] => [image.target.digest, image.manifest.digest, image.config.digest, ...image.layers.map(({ entry }) => entry)];
   const images = index.images.map((image): ImageSummary => ({
     reference: image.reference,
     role: image.role,
@@ -41,7 +41,7 @@ export function summarize(index: PackageIndex): PackageSummary {
   const layers = new Map(index.images.flatMap((image) => image.layers.map((layer) => [layer.digest, layer] as const)));
   const imageBlobs = new Map(index.images.flatMap((image) => [image.target, image.manifest, image.config, ...image.layers].map(({ digest, size }) => [digest, size] as const)));
   const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);
-  const imagesOnce = stored(imageBlobs.keys());
+  const imagesOnce = stored(index.images.flatMap(blobsOf));
   return {
     formatVersion: index.formatVersion,
     kubernetesVersion: index.kubernetesVersion,

@@ -146,10 +146,9 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
       output: options.output,
       content: {
         kubernetesVersion: lists.kubernetesVersion,
-        arch,
         cni,
-        images: described.map(({ image }) => image),
-        binaries: binaries.map(({ binary }) => binary),
+        platforms: [{ arch, images: described.map(({ image }) => image), binaries: binaries.map(({ binary }) => binary) }],
+        documents: [],
       },
       // The order in which init reads them, so that a slow stick is read from front to back.
       entries: [...binaries.map(({ entry }) => entry), ...described.flatMap(({ entries }) => entries)],

@@ -6,8 +6,9 @@
  */
 import { Decoder, Encoder, setSizeLimits } from "cbor-x";
 import { KubestickError, messageOf } from "../errors.ts";
+import { CHUNK_HASH_SIZE, chunkCount } from "./chunks.ts";
 import { isDigest } from "./digest.ts";
-import type { Digest, PackageBinary, PackageDescriptor, PackageEntry, PackageImage, PackageIndex, PackageLayer } from "./types.ts";
+import type { Digest, PackageBinary, PackageContent, PackageDescriptor, PackageDocument, PackageEntry, PackageExecutable, PackageImage, PackageIndex, PackageLayer, PackagePlatform } from "./types.ts";
 
 // Plain maps only: records and structured clones are cbor-x's own dialect, and other CBOR readers should be able to show an index.
 const encoder = new Encoder({ useRecords: false, mapsAsObjects: true, variableMapSize: true, structuredClone: false });
@@ -18,29 +19,44 @@ setSizeLimits({ maxArraySize: 200_000, maxMapSize: 10_000, maxObjectSize: 10_000
 const CNIS = ["flannel", "bridge", "none"] as const;
 
 /** Equal values give equal bytes: fields are written in a fixed order, lists in the given one. */
-export function encodeIndex(index: PackageIndex): Uint8Array {
+export function encodeIndex(index: PackageContent & Pick<PackageIndex, "chunkSize" | "executable" | "entries">): Uint8Array {
   return Uint8Array.from(
     encoder.encode({
-      formatVersion: 1,
+      formatVersion: 2,
       kubernetesVersion: index.kubernetesVersion,
-      arch: index.arch,
       cni: index.cni,
-      images: index.images.map((image) => ({
-        reference: image.reference,
-        role: image.role,
-        target: plainDescriptor(image.target),
-        manifest: plainDescriptor(image.manifest),
-        config: plainDescriptor(image.config),
-        layers: image.layers.map((layer) => ({ ...plainDescriptor(layer), diffId: layer.diffId, unpackedSize: layer.unpackedSize })),
+      chunkSize: index.chunkSize,
+      executable: { arch: index.executable.arch, length: whole(index.executable.length), digest: index.executable.digest, chunks: byteString(index.executable.chunks) },
+      platforms: index.platforms.map(({ arch, images, binaries }) => ({
+        arch,
+        images: images.map((image) => ({
+          reference: image.reference,
+          role: image.role,
+          target: plainDescriptor(image.target),
+          manifest: plainDescriptor(image.manifest),
+          config: plainDescriptor(image.config),
+          layers: image.layers.map((layer) => ({ ...plainDescriptor(layer), diffId: layer.diffId, unpackedSize: whole(layer.unpackedSize), entry: layer.entry })),
+        })),
+        binaries: binaries.map(({ name, version, path, mode, digest, size, source }) => ({ name, version, path, mode, digest, size: whole(size), source })),
       })),
-      binaries: index.binaries.map(({ name, version, path, mode, digest, size, source }) => ({ name, version, path, mode, digest, size, source })),
-      entries: index.entries.map(({ digest, size, encoding, offset, length, stored, label }) => ({ digest, size, encoding, offset, length, stored, label })),
+      documents: index.documents.map(({ kind, name, mediaType, digest, size }) => ({ kind, name, mediaType, digest, size: whole(size) })),
+      entries: index.entries.map(({ digest, size, encoding, offset, length, stored, label, chunks }) => ({ digest, size: whole(size), encoding, offset: whole(offset), length: whole(length), stored, label, chunks: byteString(chunks) })),
     }),
   );
 }
 
-function plainDescriptor({ mediaType, digest, size }: PackageDescriptor): PackageDescriptor {
-  return { mediaType, digest, size };
+function plainDescriptor({ mediaType, digest, size }: PackageDescriptor): object {
+  return { mediaType, digest, size: whole(size) };
+}
+
+/** cbor-x writes numbers from 2^32 as floats; the format has whole numbers only. */
+function whole(value: number): number | bigint {
+  return value > 0xffff_ffff ? BigInt(value) : value;
+}
+
+/** A Buffer becomes a plain byte string, any other typed array a tagged one. */
+function byteString(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** Where entries may lie: they fill the file from `start` to `end` without gaps, in order. */
@@ -49,8 +65,8 @@ export interface PayloadBounds {
   readonly end: number;
 }
 
-/** Throws PACKAGE_INDEX, saying which field breaks which rule. */
-export function decodeIndex(bytes: Uint8Array, bounds: PayloadBounds, path: string): PackageIndex {
+/** `arch`: whose images and programs to show; default the executable's. Throws PACKAGE_INDEX, saying which field breaks which rule. */
+export function decodeIndex(bytes: Uint8Array, bounds: PayloadBounds, path: string, arch?: string): PackageIndex {
   let value: unknown;
   try {
     value = decoder.decode(bytes);
@@ -58,7 +74,7 @@ export function decodeIndex(bytes: Uint8Array, bounds: PayloadBounds, path: stri
     throw indexError(path, `it is not CBOR: ${messageOf(error)}`, error);
   }
   try {
-    return checkedIndex(value, bounds);
+    return checkedIndex(value, bounds, arch);
   } catch (error) {
     if (error instanceof Unacceptable) throw indexError(path, error.message);
     throw error;
@@ -78,10 +94,13 @@ function indexError(path: string, why: string, cause?: unknown): KubestickError 
 /** Internal to this file: which field, which rule. */
 class Unacceptable extends Error {}
 
-function checkedIndex(value: unknown, bounds: PayloadBounds): PackageIndex {
+function checkedIndex(value: unknown, bounds: PayloadBounds, wantedArch: string | undefined): PackageIndex {
   const top = record(value, "index");
-  if (top["formatVersion"] !== 1) refuse("formatVersion", "must be 1");
-  const entries = list(top["entries"], "entries").map(checkedEntry);
+  if (top["formatVersion"] !== 2) refuse("formatVersion", "must be 2");
+  const chunkSize = count(top["chunkSize"], "chunkSize");
+  if (chunkSize < 64 * 1024 || chunkSize > 16 * 1024 * 1024) refuse("chunkSize", "must be from 64 KiB to 16 MiB");
+  const executable = checkedExecutable(top["executable"], chunkSize);
+  const entries = list(top["entries"], "entries").map((item, number) => checkedEntry(item, `entries[${number}]`, chunkSize));
   const byDigest = new Map<string, PackageEntry>();
   let at = bounds.start;
   for (const [number, entry] of entries.entries()) {
@@ -98,43 +117,83 @@ function checkedIndex(value: unknown, bounds: PayloadBounds): PackageIndex {
     if (entry === undefined) refuse(where, `${digest} is not among the entries`);
     if (entry.size !== size) refuse(where, `has size ${size}, but its entry has ${entry.size}`);
   };
-  const images = list(top["images"], "images").map((item, number) => checkedImage(item, `images[${number}]`, refersTo));
-  const binaries = list(top["binaries"], "binaries").map((item, number) => checkedBinary(item, `binaries[${number}]`, refersTo));
-  unique(images.map((image) => image.reference), "images", "reference");
-  unique(binaries.map((binary) => binary.name), "binaries", "name");
-  unique(binaries.map((binary) => binary.path), "binaries", "path");
+  const platforms = list(top["platforms"], "platforms").map((item, number) => checkedPlatform(item, `platforms[${number}]`, refersTo));
+  unique(platforms.map(({ arch }) => arch), "platforms", "arch");
+  const documents = list(top["documents"], "documents").map((item, number) => checkedDocument(item, `documents[${number}]`, refersTo));
+  unique(documents.map(({ kind, name }) => `${kind} ${name}`), "documents", "name");
+  const shown = platforms.find(({ arch }) => arch === (wantedArch ?? executable.arch));
+  if (shown === undefined) refuse("platforms", `has nothing for ${wantedArch ?? executable.arch}, only for ${platforms.map(({ arch }) => arch).join(", ") || "nothing"}`);
 
   const cni = CNIS.find((name) => name === top["cni"]);
   if (cni === undefined) refuse("cni", `must be one of ${CNIS.join(", ")}`);
   return Object.freeze({
-    formatVersion: 1,
+    formatVersion: 2,
     kubernetesVersion: text(top["kubernetesVersion"], "kubernetesVersion"),
-    arch: text(top["arch"], "arch"),
     cni,
-    images: Object.freeze(images),
-    binaries: Object.freeze(binaries),
+    chunkSize,
+    executable,
+    ...shown,
+    platforms: Object.freeze(platforms),
+    documents: Object.freeze(documents),
     entries: Object.freeze(entries),
   });
 }
 
-function checkedEntry(value: unknown, number: number): PackageEntry {
-  const where = `entries[${number}]`;
+function checkedExecutable(value: unknown, chunkSize: number): PackageExecutable {
+  const item = record(value, "executable");
+  const length = count(item["length"], "executable.length");
+  return Object.freeze({ arch: text(item["arch"], "executable.arch"), length, digest: digest(item["digest"], "executable.digest"), chunks: chunkHashes(item["chunks"], length, chunkSize, "executable.chunks") });
+}
+
+function checkedPlatform(value: unknown, where: string, refersTo: RefersTo): PackagePlatform {
+  const item = record(value, where);
+  const images = list(item["images"], `${where}.images`).map((image, number) => checkedImage(image, `${where}.images[${number}]`, refersTo));
+  const binaries = list(item["binaries"], `${where}.binaries`).map((binary, number) => checkedBinary(binary, `${where}.binaries[${number}]`, refersTo));
+  unique(images.map((image) => image.reference), `${where}.images`, "reference");
+  unique(binaries.map((binary) => binary.name), `${where}.binaries`, "name");
+  unique(binaries.map((binary) => binary.path), `${where}.binaries`, "path");
+  return Object.freeze({ arch: text(item["arch"], `${where}.arch`), images: Object.freeze(images), binaries: Object.freeze(binaries) });
+}
+
+function checkedDocument(value: unknown, where: string, refersTo: RefersTo): PackageDocument {
+  const item = record(value, where);
+  const document: PackageDocument = {
+    kind: text(item["kind"], `${where}.kind`),
+    name: text(item["name"], `${where}.name`),
+    mediaType: text(item["mediaType"], `${where}.mediaType`),
+    digest: digest(item["digest"], `${where}.digest`),
+    size: count(item["size"], `${where}.size`),
+  };
+  refersTo(document.digest, document.size, where);
+  return Object.freeze(document);
+}
+
+function checkedEntry(value: unknown, where: string, chunkSize: number): PackageEntry {
   const item = record(value, where);
   const encoding = item["encoding"];
   if (encoding !== "identity" && encoding !== "zstd") refuse(`${where}.encoding`, "must be identity or zstd");
+  const length = count(item["length"], `${where}.length`);
   const entry: PackageEntry = {
     digest: digest(item["digest"], `${where}.digest`),
     size: count(item["size"], `${where}.size`),
     encoding,
     offset: count(item["offset"], `${where}.offset`),
-    length: count(item["length"], `${where}.length`),
+    length,
     stored: digest(item["stored"], `${where}.stored`),
     label: text(item["label"], `${where}.label`),
+    chunks: chunkHashes(item["chunks"], length, chunkSize, `${where}.chunks`),
   };
   if (encoding === "identity" && (entry.stored !== entry.digest || entry.length !== entry.size)) {
     refuse(where, "travels as it is, but its stored digest or length differs from its content's");
   }
   return Object.freeze(entry);
+}
+
+function chunkHashes(value: unknown, length: number, chunkSize: number, where: string): Uint8Array {
+  const wanted = chunkCount(length, chunkSize) * CHUNK_HASH_SIZE;
+  if (!(value instanceof Uint8Array)) refuse(where, "must be a byte string");
+  if (value.length !== wanted) refuse(where, `has ${value.length} bytes; ${length} bytes in chunks of ${chunkSize} need ${wanted}`);
+  return value;
 }
 
 type RefersTo = (digest: Digest, size: number, where: string) => void;
@@ -151,25 +210,33 @@ function checkedImage(value: unknown, where: string, refersTo: RefersTo): Packag
       list(item["layers"], `${where}.layers`).map((layer, number): PackageLayer => {
         const at = `${where}.layers[${number}]`;
         const fields = record(layer, at);
-        return Object.freeze({
-          ...checkedDescriptor(layer, at, refersTo),
+        const described = {
+          ...plainFields(fields, at),
           diffId: digest(fields["diffId"], `${at}.diffId`),
           unpackedSize: count(fields["unpackedSize"], `${at}.unpackedSize`),
-        });
+          entry: digest(fields["entry"], `${at}.entry`),
+        };
+        if (described.entry === described.digest) refersTo(described.digest, described.size, at);
+        else if (described.entry === described.diffId) refersTo(described.diffId, described.unpackedSize, at);
+        else refuse(`${at}.entry`, "must be the layer's digest or its diffId");
+        return Object.freeze(described);
       }),
     ),
   });
 }
 
 function checkedDescriptor(value: unknown, where: string, refersTo: RefersTo): PackageDescriptor {
-  const item = record(value, where);
-  const descriptor = {
+  const descriptor = plainFields(record(value, where), where);
+  refersTo(descriptor.digest, descriptor.size, where);
+  return Object.freeze(descriptor);
+}
+
+function plainFields(item: Record<string, unknown>, where: string): PackageDescriptor {
+  return {
     mediaType: text(item["mediaType"], `${where}.mediaType`),
     digest: digest(item["digest"], `${where}.digest`),
     size: count(item["size"], `${where}.size`),
   };
-  refersTo(descriptor.digest, descriptor.size, where);
-  return Object.freeze(descriptor);
 }
 
 function checkedBinary(value: unknown, where: string, refersTo: RefersTo): PackageBinary {
@@ -214,7 +281,7 @@ function text(value: unknown, where: string): string {
   return value;
 }
 
-/** cbor-x gives whole numbers from 2^32 as bigint when they were encoded as integers (it writes them as float64 itself). */
+/** cbor-x gives whole numbers from 2^32 as bigint. */
 function count(given: unknown, where: string): number {
   const value = typeof given === "bigint" ? Number(given) : given;
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) refuse(where, "must be a whole number from 0 to 2^53-1");

@@ -35,6 +35,11 @@ function glanceOf(index: Uint8Array): Glance | undefined {
   } catch {
     return undefined; // a damaged index; the caller asks the reader that explains it
   }
-  const { kubernetesVersion, arch, cni } = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const { kubernetesVersion, executable, cni } = fieldsOf(value);
+  const { arch } = fieldsOf(executable);
   return typeof kubernetesVersion === "string" && typeof arch === "string" && typeof cni === "string" ? { kubernetesVersion, arch, cni } : undefined;
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }

@@ -3,52 +3,63 @@
  *
  * Owns: finding the package behind the ELF image, telling absent from truncated from damaged from too new, and streams that verify
  * what they hand out. Refuses: writing anything, and knowing what images or binaries are for.
- * Start at `openPackage`; the layout is in `format.ts`, the rules for an index in `package-index.ts`.
+ * Start at `readPackage`; the layout is in `format.ts`, the rules for an index in `package-index.ts`.
  */
-import { open, type FileHandle } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createZstdDecompress } from "node:zlib";
 import { isKubestickError, messageOf } from "../errors.ts";
+import { openFileSource, type ByteSource } from "./byte-source.ts";
+import { ChunkHasher, chunkHash } from "./chunks.ts";
+import { EXECUTABLE, damagedChunks, joined, placeText, regionsOf, type Chunk, type PackageLayout } from "./damage.ts";
 import { Digester, digestOf } from "./digest.ts";
 import { ELF_HEADER_SIZE, ELF_MAGIC, readElf } from "./elf.ts";
 import { entryAbsent, packageAbsent, packageCorrupt, packageFormat, packageTruncated, packageUnreadable } from "./failures.ts";
-import { readAt, readRange, scanRange } from "./file-bytes.ts";
-import { FOOTER_SIZE, FORMAT_VERSION, HEADER_SIZE, MAX_INDEX_SIZE, ZSTD_WINDOW_LOG, decodeFooter, decodeHeader, payloadStartFor, type PackageHeader } from "./format.ts";
+import { readAt, readRange } from "./file-bytes.ts";
+import { FOOTER_SIZE, FORMAT_VERSION, HEADER_SIZE, MAX_INDEX_SIZE, MAX_SIGNATURES_SIZE, ZSTD_WINDOW_LOG, decodeFooter, decodeHeader, payloadStartFor } from "./format.ts";
 import { decodeIndex } from "./package-index.ts";
-import type { ByteProgress, Digest, PackageEntry, PackageIndex, PackageReader } from "./types.ts";
+import type { ByteProgress, Damage, Digest, PackageEntry, PackageIndex, PackageReader } from "./types.ts";
 
 const MAX_READ = 16 * 1024 * 1024;
 
-const EXECUTABLE = "the executable";
+export interface OpenOptions {
+  /** Whose images and programs the index shows; default the executable's architecture. */
+  readonly arch?: string | undefined;
+}
+
+/** An opened package with all that says how its bytes have to be. */
+export interface OpenedPackage extends PackageReader {
+  readonly source: ByteSource;
+  readonly layout: PackageLayout;
+}
+
+/** Opens the package in the file at `path`; see `readPackage`. */
+export async function openPackage(path: string, options: OpenOptions = {}): Promise<OpenedPackage> {
+  return readPackage(await openFileSource(path), options);
+}
 
 /**
- * Opens the package in the file at `path`. Checks the layout and the index, not yet the entries: that is `verify()`, or each stream's end.
- * Rejects with PACKAGE_ABSENT, PACKAGE_TRUNCATED, PACKAGE_CORRUPT, PACKAGE_FORMAT, PACKAGE_INDEX or PACKAGE_UNREADABLE.
+ * Opens a package wherever its bytes are. Checks the layout and the index, not yet the entries: that is `verify()`, or each stream.
+ * Rejects with PACKAGE_ABSENT, PACKAGE_TRUNCATED, PACKAGE_CORRUPT, PACKAGE_FORMAT, PACKAGE_INDEX or PACKAGE_UNREADABLE, and then closes the source.
  */
-export async function openPackage(path: string): Promise<PackageReader> {
-  let handle: FileHandle | undefined;
+export async function readPackage(source: ByteSource, options: OpenOptions = {}): Promise<OpenedPackage> {
   try {
-    handle = await open(path, "r");
-    const { header, index } = await locate(handle, path);
-    return new FilePackage(path, handle, header, index);
+    return new SourcePackage(source, await locate(source, options.arch));
   } catch (error) {
-    await handle?.close();
-    throw isKubestickError(error) ? error : packageUnreadable(path, error);
+    await source.close();
+    throw isKubestickError(error) ? error : packageUnreadable(source.name, error);
   }
 }
 
-async function locate(handle: FileHandle, path: string): Promise<{ header: PackageHeader; index: PackageIndex }> {
-  const stat = await handle.stat();
-  if (!stat.isFile()) throw packageAbsent(path, "It is not a regular file.");
-  const size = stat.size;
-  const footerBytes = await readAt(handle, Math.max(0, size - FOOTER_SIZE), FOOTER_SIZE);
+async function locate(source: ByteSource, arch: string | undefined): Promise<PackageLayout> {
+  const { name: path, size } = source;
+  const footerBytes = await readAt(source, Math.max(0, size - FOOTER_SIZE), FOOTER_SIZE);
   const footer = decodeFooter(footerBytes);
-  const elf = await readElf((offset, length) => readAt(handle, offset, length));
+  const elf = await readElf((offset, length) => readAt(source, offset, length));
 
   if (elf === undefined) {
     if (footer.is !== "foreign") throw packageCorrupt(path, EXECUTABLE, "its ELF header is not one of a 64-bit executable");
-    const head = await readAt(handle, 0, ELF_MAGIC.length);
+    const head = await readAt(source, 0, ELF_MAGIC.length);
     const cutElf = size < ELF_HEADER_SIZE && Buffer.compare(head, ELF_MAGIC.subarray(0, head.length)) === 0;
     if (cutElf) throw packageTruncated(path, size, undefined);
     throw packageAbsent(path, "It is not a kubestick executable (no 64-bit little-endian ELF file).");
@@ -60,13 +71,13 @@ async function locate(handle: FileHandle, path: string): Promise<{ header: Packa
   }
 
   const start = payloadStartFor(elf.end);
-  const headerBytes = await readAt(handle, start, HEADER_SIZE);
+  const headerBytes = await readAt(source, start, HEADER_SIZE);
   if (headerBytes.length < HEADER_SIZE && footer.is !== "intact") throw packageTruncated(path, size, undefined);
   const decoded = decodeHeader(headerBytes);
-  if (decoded.is === "newer") throw packageFormat(path, decoded.version, FORMAT_VERSION);
+  if (decoded.is === "other") throw packageFormat(path, decoded.version, FORMAT_VERSION);
   if (decoded.is === "damaged") throw packageCorrupt(path, "the package header", "its checksum does not match");
   if (decoded.is === "foreign") {
-    if (footer.is === "newer") throw packageFormat(path, footer.version, FORMAT_VERSION);
+    if (footer.is === "other") throw packageFormat(path, footer.version, FORMAT_VERSION);
     if (footer.is === "intact" && footer.value.payloadStart !== start) throw packageCorrupt(path, EXECUTABLE, "its headers describe another length than the one that was packed");
     if (footer.is !== "foreign") throw packageCorrupt(path, "the package header", "it does not begin with its magic bytes");
     throw packageAbsent(path, `${size - elf.end} bytes follow the program, but they are no kubestick package.`);
@@ -76,37 +87,46 @@ async function locate(handle: FileHandle, path: string): Promise<{ header: Packa
   if (size < header.fileLength) throw packageTruncated(path, size, header.fileLength);
   if (size > header.fileLength) throw packageCorrupt(path, "the end of the file", `${size - header.fileLength} bytes stand behind the package`);
   if (header.executableLength !== elf.end) throw packageCorrupt(path, EXECUTABLE, `its headers describe ${elf.end} bytes, packed were ${header.executableLength}`);
-  if (!isZero(await readAt(handle, elf.end, start - elf.end))) throw packageCorrupt(path, "the padding behind the executable", "it is not all zero");
+  if (!isZero(await readAt(source, elf.end, start - elf.end))) throw packageCorrupt(path, "the padding behind the executable", "it is not all zero");
   if (footer.is !== "intact") {
     const why = isZero(footerBytes) ? "it is all zero, as after a copy that reserved its space but was not finished" : "its checksum does not match";
     throw packageCorrupt(path, "the package footer", why);
   }
-  const { payloadStart, indexOffset, indexLength } = footer.value;
-  const indexFits = indexOffset >= start + HEADER_SIZE && indexLength <= MAX_INDEX_SIZE && indexOffset + indexLength === size - FOOTER_SIZE;
-  if (payloadStart !== start || !indexFits) throw packageCorrupt(path, "the package footer", "the places it names do not fit the file");
+  const { payloadStart, indexOffset, indexLength, signaturesLength } = footer.value;
+  const behindIndex = indexOffset + indexLength;
+  const fits = indexOffset >= start + HEADER_SIZE && indexLength <= MAX_INDEX_SIZE && signaturesLength <= MAX_SIGNATURES_SIZE && behindIndex + signaturesLength === size - FOOTER_SIZE;
+  if (payloadStart !== start || !fits) throw packageCorrupt(path, "the package footer", "the places it names do not fit the file");
 
-  const indexBytes = await readAt(handle, indexOffset, indexLength);
+  const indexBytes = await readAt(source, indexOffset, indexLength);
   if (digestOf(indexBytes) !== footer.value.index) throw packageCorrupt(path, "the package index", "its bytes do not match the digest in the footer");
-  return { header, index: decodeIndex(indexBytes, { start: start + HEADER_SIZE, end: indexOffset }, path) };
+  const signatureBytes = await readAt(source, behindIndex, signaturesLength);
+  if (digestOf(signatureBytes) !== footer.value.signatures) throw packageCorrupt(path, "the signatures", "their bytes do not match the digest in the footer");
+  const index = decodeIndex(indexBytes, { start: start + HEADER_SIZE, end: indexOffset }, path, arch);
+  const { executable } = index;
+  const same = executable.length === elf.end && executable.arch === elf.arch && executable.digest === header.executable;
+  if (!same) throw packageCorrupt(path, EXECUTABLE, `its headers describe ${elf.end} bytes for ${elf.arch}, the index ${executable.length} bytes for ${executable.arch}`);
+  return { header, footer: footer.value, index, indexBytes, signatureBytes };
 }
 
 function isZero(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);
 }
 
-class FilePackage implements PackageReader {
+class SourcePackage implements OpenedPackage {
   readonly path: string;
   readonly index: PackageIndex;
-  readonly #handle: FileHandle;
-  readonly #header: PackageHeader;
+  readonly indexDigest: Digest;
+  readonly source: ByteSource;
+  readonly layout: PackageLayout;
   readonly #entries: ReadonlyMap<Digest, PackageEntry>;
 
-  constructor(path: string, handle: FileHandle, header: PackageHeader, index: PackageIndex) {
-    this.path = path;
-    this.index = index;
-    this.#handle = handle;
-    this.#header = header;
-    this.#entries = new Map(index.entries.map((entry) => [entry.digest, entry]));
+  constructor(source: ByteSource, layout: PackageLayout) {
+    this.path = source.name;
+    this.source = source;
+    this.layout = layout;
+    this.index = layout.index;
+    this.indexDigest = layout.footer.index;
+    this.#entries = new Map(layout.index.entries.map((entry) => [entry.digest, entry]));
   }
 
   async *open(digest: Digest): AsyncGenerator<Uint8Array> {
@@ -122,6 +142,7 @@ class FilePackage implements PackageReader {
     if (found !== entry.digest) throw packageCorrupt(this.path, entry.label, `its digest is ${found} instead of ${entry.digest}`);
   }
 
+
   async read(digest: Digest): Promise<Uint8Array> {
     const entry = this.#entry(digest);
     if (entry.size > MAX_READ) throw new RangeError(`Entry ${entry.label} has ${entry.size} bytes; only entries up to ${MAX_READ} bytes are read whole`);
@@ -130,35 +151,23 @@ class FilePackage implements PackageReader {
     return Buffer.concat(chunks);
   }
 
+  async damage(progress?: ByteProgress, signal?: AbortSignal): Promise<readonly Damage[]> {
+    const found: Chunk[] = [];
+    for await (const chunk of damagedChunks(this.source, regionsOf(this.layout), this.index.chunkSize, progress, signal)) found.push(chunk);
+    return joined(found);
+  }
+
   async verify(progress?: ByteProgress, signal?: AbortSignal): Promise<void> {
-    const { executableLength, executable } = this.#header;
-    const total = this.index.entries.reduce((sum, entry) => sum + entry.length, executableLength);
-    let done = 0;
-    const check = async (label: string, offset: number, length: number, expected: Digest): Promise<void> => {
-      const digester = new Digester();
-      const scan = scanRange(
-        this.#handle,
-        offset,
-        length,
-        (chunk) => {
-          digester.update(chunk);
-          done += chunk.length;
-          progress?.({ done, total, label });
-        },
-        signal,
-      );
-      await scan.catch((error: unknown) => {
-        throw signal?.aborted === true ? error : packageUnreadable(this.path, error);
-      });
-      const found = digester.digest();
-      if (found !== expected) throw packageCorrupt(this.path, label, `the digest of its stored bytes is ${found} instead of ${expected}`);
-    };
-    await check(EXECUTABLE, 0, executableLength, executable);
-    for (const entry of this.index.entries) await check(entry.label, entry.offset, entry.length, entry.stored);
+    const places = await this.damage(progress, signal);
+    const [first] = places;
+    if (first === undefined) return;
+    const more = places.length === 1 ? "" : `, the first of ${places.length} such places`;
+    const details = places.map((place) => `${place.part}: ${placeText(place)}`);
+    throw packageCorrupt(this.path, first.part, `${placeText(first)} are not as packed${more}`, undefined, places.length === 1 ? [] : details);
   }
 
   async close(): Promise<void> {
-    await this.#handle.close();
+    await this.source.close();
   }
 
   #entry(digest: Digest): PackageEntry {
@@ -167,12 +176,25 @@ class FilePackage implements PackageReader {
     return entry;
   }
 
+  /** Hashed chunk by chunk on the way out. What is damaged has left by then, but nobody's work is finished before the last chunk is right. */
   async *#stored(entry: PackageEntry): AsyncGenerator<Uint8Array> {
+    const hasher = new ChunkHasher(this.index.chunkSize, (hash, { number, offset, length }) => {
+      if (Buffer.compare(hash, chunkHash(entry.chunks, number)) === 0) return;
+      throw packageCorrupt(this.path, entry.label, `${placeText({ offset: entry.offset + offset, length })} are not as packed`);
+    });
+    let done = 0;
     try {
-      yield* readRange(this.#handle, entry.offset, entry.length);
+      for await (const bytes of readRange(this.source, entry.offset, entry.length)) {
+        hasher.update(bytes);
+        done += bytes.length;
+        // The end of the run is checked before its last bytes leave.
+        if (done === entry.length) hasher.end();
+        yield bytes;
+      }
     } catch (error) {
-      throw packageUnreadable(this.path, error);
+      throw isKubestickError(error) ? error : packageUnreadable(this.path, error);
     }
+    if (done < entry.length) throw packageCorrupt(this.path, entry.label, `it ends after ${done} of ${entry.length} bytes`);
   }
 
   async *#inflate(entry: PackageEntry): AsyncGenerator<Uint8Array> {

@@ -1,9 +1,9 @@
 /**
  * The offline package as data: what a kubestick executable carries behind its own bytes.
  *
- *   ELF executable | padding | entry bytes ... | CBOR index | footer (fixed size, at the very end)
+ *   ELF executable | padding | header | entry bytes ... | CBOR index | signatures | footer (fixed size, at the very end)
  *
- * Types only; the layout's constants are in `format.ts`.
+ * Types only; the layout's constants are in `format.ts`, its description for others in `docs/package-format.md`.
  */
 
 /** `sha256:<64 hex>` */
@@ -15,7 +15,7 @@ export interface PackageEntry {
   readonly digest: Digest;
   /** Bytes of the content (after decoding). */
   readonly size: number;
-  /** How the bytes travel: as they are, or zstd. Blobs of images always travel as they are: their digest is their name. */
+  /** How the bytes travel: as they are, or zstd. */
   readonly encoding: "identity" | "zstd";
   /** Offset of the first stored byte from the start of the file. */
   readonly offset: number;
@@ -25,6 +25,8 @@ export interface PackageEntry {
   readonly stored: Digest;
   /** For people: `kubelet`, `registry.k8s.io/pause:3.10.2 layer 1`. Never used to find anything. */
   readonly label: string;
+  /** SHA-256 of every chunk of the stored bytes, 32 bytes each, in order. */
+  readonly chunks: Uint8Array;
 }
 
 export interface PackageDescriptor {
@@ -38,6 +40,8 @@ export interface PackageLayer extends PackageDescriptor {
   readonly diffId: Digest;
   /** Bytes of the uncompressed tar: what unpacking costs on disk, about. */
   readonly unpackedSize: number;
+  /** The entry with its bytes: `digest` when the blob travels as it was published, `diffId` when the tar travels by itself, recompressed. */
+  readonly entry: Digest;
 }
 
 export interface PackageImage {
@@ -68,16 +72,51 @@ export interface PackageBinary {
   readonly source: string;
 }
 
-export interface PackageIndex {
-  readonly formatVersion: 1;
-  /** `v1.36.2` */
-  readonly kubernetesVersion: string;
+/** Something carried besides programs and images. */
+export interface PackageDocument {
+  /** What it is for; readers pass over kinds they do not know. */
+  readonly kind: string;
+  readonly name: string;
+  readonly mediaType: string;
+  /** Entry digest. */
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** What is carried for one architecture. */
+export interface PackagePlatform {
   /** Go's name: amd64, arm64. */
   readonly arch: string;
-  /** The CNI the package was made for. */
-  readonly cni: "flannel" | "bridge" | "none";
   readonly images: readonly PackageImage[];
   readonly binaries: readonly PackageBinary[];
+}
+
+/** The program at the front of the file. */
+export interface PackageExecutable {
+  readonly arch: string;
+  readonly length: number;
+  readonly digest: Digest;
+  /** As of an entry. */
+  readonly chunks: Uint8Array;
+}
+
+/** What a package holds, without the places in a file. */
+export interface PackageContent {
+  /** `v1.36.2` */
+  readonly kubernetesVersion: string;
+  /** The CNI the package was made for. */
+  readonly cni: "flannel" | "bridge" | "none";
+  /** At least one. */
+  readonly platforms: readonly PackagePlatform[];
+  readonly documents: readonly PackageDocument[];
+}
+
+/** The index as it is in the file, seen for one architecture: `arch`, `images` and `binaries` are that platform's. */
+export interface PackageIndex extends PackageContent, PackagePlatform {
+  readonly formatVersion: 2;
+  /** Bytes of a hash chunk; the last one of a run may be shorter. */
+  readonly chunkSize: number;
+  readonly executable: PackageExecutable;
   readonly entries: readonly PackageEntry[];
 }
 
@@ -85,15 +124,29 @@ export interface ByteProgress {
   (event: { readonly done: number; readonly total: number; readonly label: string }): void;
 }
 
-/** Opens what a package carries. Every stream verifies while it is read and fails at its end on a digest mismatch, naming the entry. */
+/** A run of bytes that is not what was packed. */
+export interface Damage {
+  /** Label of the entry, `the executable`, `the package index`, ... */
+  readonly part: string;
+  /** From the start of the file. */
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Opens what a package carries. Every stream verifies while it is read and fails at the first chunk that is not as packed, naming entry and place. */
 export interface PackageReader {
+  /** Path or address, for messages. */
   readonly path: string;
   readonly index: PackageIndex;
+  /** What the file's signatures lie over. */
+  readonly indexDigest: Digest;
   /** Decoded content of an entry, in order. Back-pressure: the file is read as fast as the consumer takes it. */
   open(digest: Digest): AsyncIterable<Uint8Array>;
   /** A small entry whole (manifests, configs); refuses more than 16 MiB. */
   read(digest: Digest): Promise<Uint8Array>;
-  /** Hashes every stored byte once, in file order. Throws PACKAGE_CORRUPT naming the first bad entry. */
+  /** Hashes every byte once, in file order, and returns what is not as packed. */
+  damage(progress?: ByteProgress, signal?: AbortSignal): Promise<readonly Damage[]>;
+  /** As `damage`, but throws PACKAGE_CORRUPT naming the first damaged part and, in the details, all of them. */
   verify(progress?: ByteProgress, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }

@@ -9,17 +9,18 @@ import { access, constants, open, rename, rm, stat, type FileHandle } from "node
 import { basename, dirname } from "node:path";
 import { KubestickError, errnoOf, isKubestickError, messageOf } from "../errors.ts";
 import { removeAbandoned, temporaryName } from "./abandoned.ts";
+import { CHUNK_HASH_SIZE, ChunkList, chunkCount } from "./chunks.ts";
 import { Digester, digestOf } from "./digest.ts";
 import { readElf } from "./elf.ts";
 import { readAt, readRange, scanRange } from "./file-bytes.ts";
-import { FOOTER_SIZE, HEADER_SIZE, decodeHeader, encodeFooter, encodeHeader, payloadStartFor } from "./format.ts";
+import { FOOTER_SIZE, HASH_CHUNK_SIZE, HEADER_SIZE, decodeHeader, encodeFooter, encodeHeader, payloadStartFor } from "./format.ts";
 import { encodeIndex } from "./package-index.ts";
 import { openPackage } from "./reader.ts";
 import { freeSpace, noSpace } from "./space.ts";
-import type { ByteProgress, Digest, PackageEntry, PackageIndex } from "./types.ts";
+import type { ByteProgress, Digest, PackageContent, PackageEntry } from "./types.ts";
 
 /** An entry before it has a place in a file. `open` gives its stored bytes; they are verified against `stored` and `length` while written. */
-export interface EntrySource extends Omit<PackageEntry, "offset"> {
+export interface EntrySource extends Omit<PackageEntry, "offset" | "chunks"> {
   readonly open: () => AsyncIterable<Uint8Array>;
 }
 
@@ -27,7 +28,7 @@ export interface WriteOptions {
   /** A kubestick executable, with or without a package: only its program part is taken. */
   readonly executable: string;
   readonly output: string;
-  readonly content: Omit<PackageIndex, "entries" | "formatVersion">;
+  readonly content: PackageContent;
   /** In the order they are to be read. Of several with the same digest the first is written. */
   readonly entries: readonly EntrySource[];
   readonly progress?: (phase: "write" | "verify", event: Parameters<ByteProgress>[0]) => void;
@@ -86,9 +87,18 @@ export async function writePackage(options: WriteOptions): Promise<WrittenPackag
   const sources = firstOfEachDigest(options.entries);
   const start = payloadStartFor(bare.length);
   const entries = placed(sources, start + HEADER_SIZE);
-  const index = encodeIndex({ formatVersion: 1, ...content, entries });
   const indexOffset = entries.reduce((_, entry) => entry.offset + entry.length, start + HEADER_SIZE);
-  const fileLength = indexOffset + index.length + FOOTER_SIZE;
+  // Chunk hashes are found while writing. Their place in the index has the same length before.
+  const indexWith = (executableDigest: Digest, executableChunks: Uint8Array, chunks: readonly Uint8Array[]): Uint8Array =>
+    encodeIndex({
+      ...content,
+      chunkSize: HASH_CHUNK_SIZE,
+      executable: { arch: bare.arch, length: bare.length, digest: executableDigest, chunks: executableChunks },
+      entries: entries.map((entry, number) => ({ ...entry, chunks: chunks[number] ?? entry.chunks })),
+    });
+  const unknown = (length: number): Uint8Array => new Uint8Array(chunkCount(length, HASH_CHUNK_SIZE) * CHUNK_HASH_SIZE);
+  const indexLength = indexWith(`sha256:${"0".repeat(64)}`, unknown(bare.length), []).length;
+  const fileLength = indexOffset + indexLength + FOOTER_SIZE;
   await requireWritable(output);
   const free = await freeSpace(dirname(output));
   if (free < fileLength) throw noSpace(dirname(output), fileLength, free, "-o");
@@ -100,17 +110,25 @@ export async function writePackage(options: WriteOptions): Promise<WrittenPackag
   try {
     source = await open(executable, "r");
     const executableDigester = new Digester();
-    await scanRange(source, 0, bare.length, (chunk) => executableDigester.update(chunk), signal);
-    const header = encodeHeader({ fileLength, executableLength: bare.length, executable: executableDigester.digest() });
+    const executableChunks = new ChunkList(HASH_CHUNK_SIZE);
+    const hash = (bytes: Uint8Array): void => {
+      executableDigester.update(bytes);
+      executableChunks.update(bytes);
+    };
+    await scanRange(source, 0, bare.length, hash, signal);
+    const executableDigest = executableDigester.digest();
+    const header = encodeHeader({ fileLength, executableLength: bare.length, executable: executableDigest });
 
     out = await open(temporary, "wx", 0o600);
     const file = new SequentialFile(out);
     for await (const chunk of readRange(source, 0, bare.length)) await file.write(chunk);
     await file.write(new Uint8Array(start - bare.length));
     await file.write(header);
-    for (const entry of sources) await writeEntry(file, entry, fileLength, progress, signal);
+    const chunks: Uint8Array[] = [];
+    for (const entry of sources) chunks.push(await writeEntry(file, entry, fileLength, progress, signal));
+    const index = indexWith(executableDigest, executableChunks.end(), chunks);
     await file.write(index);
-    await file.write(encodeFooter({ payloadStart: start, indexOffset, indexLength: index.length, index: digestOf(index) }));
+    await file.write(encodeFooter({ payloadStart: start, indexOffset, indexLength, index: digestOf(index), signaturesLength: 0, signatures: digestOf("") }));
     await makeExecutable(out);
     await out.sync();
     await out.close();
@@ -144,17 +162,20 @@ async function makeExecutable(file: FileHandle): Promise<void> {
   }
 }
 
-async function writeEntry(file: SequentialFile, entry: EntrySource, total: number, progress: WriteOptions["progress"], signal: AbortSignal | undefined): Promise<void> {
+/** The chunk hashes of what was written. */
+async function writeEntry(file: SequentialFile, entry: EntrySource, total: number, progress: WriteOptions["progress"], signal: AbortSignal | undefined): Promise<Uint8Array> {
   const digester = new Digester();
+  const chunks = new ChunkList(HASH_CHUNK_SIZE);
   for await (const chunk of entry.open()) {
     signal?.throwIfAborted();
     digester.update(chunk);
     if (digester.size > entry.length) break;
+    chunks.update(chunk);
     await file.write(chunk);
     progress?.("write", { done: file.length, total, label: entry.label });
   }
   const found = digester.digest();
-  if (digester.size === entry.length && found === entry.stored) return;
+  if (digester.size === entry.length && found === entry.stored) return chunks.end();
   throw new KubestickError({
     code: "PACK_SOURCE_CHANGED",
     attempted: `writing ${entry.label} into the package`,
@@ -172,7 +193,8 @@ function firstOfEachDigest(sources: readonly EntrySource[]): readonly EntrySourc
 function placed(sources: readonly EntrySource[], first: number): readonly PackageEntry[] {
   let offset = first;
   return sources.map(({ digest, size, encoding, length, stored, label }) => {
-    const entry: PackageEntry = { digest, size, encoding, offset, length, stored, label };
+    const chunks = new Uint8Array(chunkCount(length, HASH_CHUNK_SIZE) * CHUNK_HASH_SIZE);
+    const entry: PackageEntry = { digest, size, encoding, offset, length, stored, label, chunks };
     offset += length;
     return entry;
   });

@@ -3,10 +3,10 @@ import { open, readFile, truncate, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { isKubestickError, type KubestickError } from "../../src/errors.ts";
 import { digestOf } from "../../src/package/digest.ts";
-import { FOOTER_SIZE, HEADER_SIZE, decodeFooter, decodeHeader, encodeFooter, encodeHeader, payloadStartFor } from "../../src/package/format.ts";
+import { FOOTER_SIZE, HASH_CHUNK_SIZE, HEADER_SIZE, decodeFooter, decodeHeader, encodeFooter, encodeHeader, payloadStartFor } from "../../src/package/format.ts";
 import { decodeIndex, encodeIndex } from "../../src/package/package-index.ts";
 import { openPackage } from "../../src/package/reader.ts";
-import type { PackageIndex } from "../../src/package/types.ts";
+import type { PackageIndex, PackagePlatform } from "../../src/package/types.ts";
 import { bareExecutable, scratch, smallPackage } from "./fixtures.ts";
 
 const PROGRAM = 5000;
@@ -109,7 +109,7 @@ test("PackageReader names the damaged part when one bit of any section is flippe
     [START, "the package header"], [START + 8, "the package header"], [START + 12, "the package header"], [START + 50, "the package header"], [START + HEADER_SIZE - 1, "the package header"],
     ...index.entries.flatMap(({ offset, length, label }): [number, string][] => [[offset, label], [offset + (length >> 1), label], [offset + length - 1, label]]),
     [indexOffset, "the package index"], [indexOffset + (indexLength >> 1), "the package index"],
-    ...[0, 8, 16, 24, 60, 80, 112, 116, 120, 127].map((at): [number, string] => [whole.length - FOOTER_SIZE + at, "the package footer"]),
+    ...[0, 8, 16, 24, 56, 64, 100, 144, 176, 180, 184, 191].map((at): [number, string] => [whole.length - FOOTER_SIZE + at, "the package footer"]),
   ];
   const copy = dir.at("flipped");
   await writeFile(copy, whole);
@@ -166,15 +166,15 @@ test("openPackage says PACKAGE_FORMAT for a package of a later format", async ()
     record.set(createHash("sha256").update(record.subarray(0, at)).update(record.subarray(at + 32)).digest(), at);
   };
   const header = whole.subarray(START, START + HEADER_SIZE);
-  header.writeUInt32LE(2, 8);
+  header.writeUInt32LE(3, 8);
   resign(header, 16);
   const footer = whole.subarray(-FOOTER_SIZE);
-  footer.writeUInt32LE(2, 116);
-  resign(footer, 80);
+  footer.writeUInt32LE(3, FOOTER_SIZE - 12);
+  resign(footer, FOOTER_SIZE - 48);
   await writeFile(dir.at("newer"), whole);
   const error = await failureOf(dir.at("newer"));
   assert.equal(error?.code, "PACKAGE_FORMAT");
-  assert.match(error.happened, /format 2, this kubestick reads format 1/);
+  assert.match(error.happened, /format 3, this kubestick reads format 2: it was made by a newer kubestick/);
 });
 
 // ---------------------------------------------------------------- mutations
@@ -240,7 +240,7 @@ test("openPackage answers every mutation of an index whose digests were made rig
       encodeHeader({ ...header.value, fileLength }),
       whole.subarray(START + HEADER_SIZE, indexOffset),
       index,
-      encodeFooter({ payloadStart: START, indexOffset, indexLength: index.length, index: digestOf(index) }),
+      encodeFooter({ payloadStart: START, indexOffset, indexLength: index.length, index: digestOf(index), signaturesLength: 0, signatures: digestOf("") }),
     ]);
     if (round % 10 === 0) {
       await writeFile(dir.at("forged"), forged);
@@ -267,18 +267,24 @@ test("decodeIndex refuses an index that breaks a rule and says which", async () 
   const [image] = index.images;
   const [binary] = index.binaries;
   assert.ok(first && second && image && binary);
+  const showing = (changed: Partial<PackagePlatform>): PackageIndex => ({ ...index, platforms: [{ arch: index.arch, images: index.images, binaries: index.binaries, ...changed }] });
   const cases: [PackageIndex, RegExp][] = [
     [{ ...index, entries: index.entries.slice(1) }, /entries\[0\]\.offset is \d+, but the bytes before it end at/],
     [{ ...index, entries: index.entries.slice(0, -1) }, /entries end at \d+, but the payload ends at/],
-    [{ ...index, entries: [{ ...first, length: 2 ** 40 }, ...index.entries.slice(1)] }, /reaches behind the payload/],
+    [{ ...index, entries: [{ ...first, length: HASH_CHUNK_SIZE }, ...index.entries.slice(1)] }, /reaches behind the payload/],
     [{ ...index, entries: [{ ...first, size: -1 }, ...index.entries.slice(1)] }, /entries\[0\]\.size must be a whole number/],
     [{ ...index, entries: [first, { ...second, stored: first.stored }, ...index.entries.slice(2)] }, /entries\[1\] travels as it is/],
-    [{ ...index, images: [{ ...image, config: { ...image.config, digest: digestOf("else") } }] }, /images\[0\]\.config sha256:[0-9a-f]+ is not among the entries/],
-    [{ ...index, images: [image, image] }, /images\[1\]\.reference "registry.k8s.io\/pause:3.10.2" is there twice/],
-    [{ ...index, binaries: [{ ...binary, path: "/usr/../etc/passwd" }] }, /is not a plain absolute path/],
-    [{ ...index, binaries: [{ ...binary, path: "relative" }] }, /is not a plain absolute path/],
-    [{ ...index, binaries: [{ ...binary, mode: 0o4755 }] }, /more than permission bits/],
-    [{ ...index, binaries: [{ ...binary, size: 1 }] }, /binaries\[0\] has size 1, but its entry has/],
+    [showing({ images: [{ ...image, config: { ...image.config, digest: digestOf("else") } }] }), /platforms\[0\]\.images\[0\]\.config sha256:[0-9a-f]+ is not among the entries/],
+    [showing({ images: [image, image] }), /platforms\[0\]\.images\[1\]\.reference "registry.k8s.io\/pause:3.10.2" is there twice/],
+    [showing({ images: [{ ...image, layers: image.layers.map((layer) => ({ ...layer, entry: first.digest })) }] }), /layers\[0\]\.entry must be the layer's digest or its diffId/],
+    [showing({ binaries: [{ ...binary, path: "/usr/../etc/passwd" }] }), /is not a plain absolute path/],
+    [showing({ binaries: [{ ...binary, path: "relative" }] }), /is not a plain absolute path/],
+    [showing({ binaries: [{ ...binary, mode: 0o4755 }] }), /more than permission bits/],
+    [showing({ binaries: [{ ...binary, size: 1 }] }), /binaries\[0\] has size 1, but its entry has/],
+    [showing({ arch: "arm64" }), /platforms has nothing for amd64, only for arm64/],
+    [{ ...index, chunkSize: 1000 }, /chunkSize must be from 64 KiB to 16 MiB/],
+    [{ ...index, entries: [{ ...first, chunks: first.chunks.subarray(1) }, ...index.entries.slice(1)] }, /entries\[0\]\.chunks has 31 bytes/],
+    [{ ...index, documents: [{ kind: "x", name: "y", mediaType: "z", digest: digestOf("nothing"), size: 1 }] }, /documents\[0\] sha256:[0-9a-f]+ is not among the entries/],
     [{ ...index, cni: "calico" as "none" }, /cni must be one of flannel, bridge, none/],
   ];
   for (const [broken, message] of cases) {

@@ -6,7 +6,7 @@ import { zstdCompressSync } from "node:zlib";
 import { digestOf } from "../../src/package/digest.ts";
 import { elfMachine } from "../../src/package/elf.ts";
 import { writePackage, type EntrySource } from "../../src/package/writer.ts";
-import type { PackageIndex } from "../../src/package/types.ts";
+import type { PackageContent } from "../../src/package/types.ts";
 
 /** A directory that is removed at the end of the `await using` scope. */
 export async function scratch(): Promise<AsyncDisposable & { readonly path: string; at(...names: string[]): string }> {
@@ -71,7 +71,7 @@ export const manifest = Buffer.from('{"schemaVersion":2}');
 export const config = Buffer.from('{"architecture":"amd64","os":"linux"}');
 
 /** One binary (zstd) and one image with one layer. */
-export function smallContent(): { content: Omit<PackageIndex, "entries" | "formatVersion">; entries: EntrySource[] } {
+export function smallContent(): { content: PackageContent; entries: EntrySource[] } {
   const entries = [
     zstdEntry("kubelet", kubelet, 1000),
     identityEntry("registry.k8s.io/pause:3.10.2 manifest", manifest),
@@ -83,19 +83,24 @@ export function smallContent(): { content: Omit<PackageIndex, "entries" | "forma
     entries,
     content: {
       kubernetesVersion: "v1.36.2",
-      arch: "amd64",
       cni: "bridge",
-      images: [
+      platforms: [
         {
-          reference: "registry.k8s.io/pause:3.10.2",
-          role: "pause",
-          target,
-          manifest: target,
-          config: { mediaType: "application/vnd.oci.image.config.v1+json", digest: digestOf(config), size: config.length },
-          layers: [{ mediaType: "application/vnd.oci.image.layer.v1.tar", digest: digestOf(layer), size: layer.length, diffId: digestOf(layer), unpackedSize: layer.length }],
+          arch: "amd64",
+          images: [
+            {
+              reference: "registry.k8s.io/pause:3.10.2",
+              role: "pause",
+              target,
+              manifest: target,
+              config: { mediaType: "application/vnd.oci.image.config.v1+json", digest: digestOf(config), size: config.length },
+              layers: [{ mediaType: "application/vnd.oci.image.layer.v1.tar", digest: digestOf(layer), size: layer.length, diffId: digestOf(layer), unpackedSize: layer.length, entry: digestOf(layer) }],
+            },
+          ],
+          binaries: [{ name: "kubelet", version: "v1.36.2", path: "/usr/local/bin/kubelet", mode: 0o755, digest: digestOf(kubelet), size: kubelet.length, source: "https://dl.k8s.io/release/v1.36.2/bin/linux/amd64/kubelet" }],
         },
       ],
-      binaries: [{ name: "kubelet", version: "v1.36.2", path: "/usr/local/bin/kubelet", mode: 0o755, digest: digestOf(kubelet), size: kubelet.length, source: "https://dl.k8s.io/release/v1.36.2/bin/linux/amd64/kubelet" }],
+      documents: [],
     },
   };
 }

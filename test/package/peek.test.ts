@@ -11,8 +11,11 @@ const folder = mkdtempSync(join(tmpdir(), "peek-"));
 after(() => rmSync(folder, { recursive: true }));
 
 function sample(): string {
-  const index = encodeIndex({ formatVersion: 1, kubernetesVersion: "v1.36.2", arch: "amd64", cni: "flannel", images: [], binaries: [], entries: [] });
-  const footer = encodeFooter({ payloadStart: 0, indexOffset: 100, indexLength: index.length, index: `sha256:${"0".repeat(64)}` });
+  const index = encodeIndex({
+    kubernetesVersion: "v1.36.2", cni: "flannel", platforms: [{ arch: "amd64", images: [], binaries: [] }], documents: [], entries: [],
+    chunkSize: 1024 * 1024, executable: { arch: "amd64", length: 0, digest: `sha256:${"0".repeat(64)}`, chunks: new Uint8Array(0) },
+  });
+  const footer = encodeFooter({ payloadStart: 0, indexOffset: 100, indexLength: index.length, index: `sha256:${"0".repeat(64)}`, signaturesLength: 0, signatures: `sha256:${"0".repeat(64)}` });
   const path = join(folder, "sample");
   writeFileSync(path, Buffer.concat([Buffer.alloc(100), index, footer]));
   return path;

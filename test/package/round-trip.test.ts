@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { digestOf } from "../../src/package/digest.ts";
 import { readElf } from "../../src/package/elf.ts";
 import { readAt } from "../../src/package/file-bytes.ts";
-import { FOOTER_SIZE, HEADER_SIZE, encodeFooter, encodeHeader, payloadStartFor } from "../../src/package/format.ts";
+import { FOOTER_SIZE, HASH_CHUNK_SIZE, HEADER_SIZE, encodeFooter, encodeHeader, payloadStartFor } from "../../src/package/format.ts";
 import { encodeIndex } from "../../src/package/package-index.ts";
 import { openPackage } from "../../src/package/reader.ts";
 import { writePackage } from "../../src/package/writer.ts";
@@ -23,9 +23,10 @@ test("openPackage gives back what writePackage wrote", async () => {
   const path = await smallPackage(dir.path);
   const reader = await openPackage(path);
   const { content } = smallContent();
-  const { entries, formatVersion, ...rest } = reader.index;
-  assert.equal(formatVersion, 1);
-  assert.deepEqual(rest, content);
+  const { entries, formatVersion, kubernetesVersion, cni, platforms, documents } = reader.index;
+  assert.equal(formatVersion, 2);
+  assert.deepEqual({ kubernetesVersion, cni, platforms, documents }, content);
+  assert.deepEqual(reader.index.images, content.platforms[0]?.images);
   assert.deepEqual(await contentOf(reader, digestOf(kubelet)), kubelet);
   assert.deepEqual(await contentOf(reader, digestOf(layer)), layer);
   assert.deepEqual(Buffer.from(await reader.read(digestOf(config))), config);
@@ -112,11 +113,16 @@ test("PackageReader reads entries beyond 4 GiB", async () => {
   const holeLength = 5 * 2 ** 30;
   const tail = Buffer.from("beyond four gibibytes");
   const hole: Digest = `sha256:${"0".repeat(64)}`;
+  const zeros = createHash("sha256").update(Buffer.alloc(HASH_CHUNK_SIZE)).digest();
+  const hashes = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
   const entries: PackageEntry[] = [
-    { digest: hole, size: holeLength, encoding: "identity", offset: start + HEADER_SIZE, length: holeLength, stored: hole, label: "hole" },
-    { digest: digestOf(tail), size: tail.length, encoding: "identity", offset: start + HEADER_SIZE + holeLength, length: tail.length, stored: digestOf(tail), label: "tail" },
+    { digest: hole, size: holeLength, encoding: "identity", offset: start + HEADER_SIZE, length: holeLength, stored: hole, label: "hole", chunks: Buffer.concat(Array.from({ length: holeLength / HASH_CHUNK_SIZE }, () => zeros)) },
+    { digest: digestOf(tail), size: tail.length, encoding: "identity", offset: start + HEADER_SIZE + holeLength, length: tail.length, stored: digestOf(tail), label: "tail", chunks: hashes(tail) },
   ];
-  const index = encodeIndex({ formatVersion: 1, kubernetesVersion: "v1.36.2", arch: "amd64", cni: "none", images: [], binaries: [], entries });
+  const index = encodeIndex({
+    kubernetesVersion: "v1.36.2", cni: "none", platforms: [{ arch: "amd64", images: [], binaries: [] }], documents: [], entries,
+    chunkSize: HASH_CHUNK_SIZE, executable: { arch: "amd64", length: bare.length, digest: digestOf(bare), chunks: hashes(bare) },
+  });
   const indexOffset = start + HEADER_SIZE + holeLength + tail.length;
   const fileLength = indexOffset + index.length + FOOTER_SIZE;
   const file = await open(dir.at("sparse"), "w");
@@ -124,7 +130,7 @@ test("PackageReader reads entries beyond 4 GiB", async () => {
   await file.write(encodeHeader({ fileLength, executableLength: bare.length, executable: digestOf(bare) }), 0, HEADER_SIZE, start);
   await file.write(tail, 0, tail.length, start + HEADER_SIZE + holeLength);
   await file.write(index, 0, index.length, indexOffset);
-  await file.write(encodeFooter({ payloadStart: start, indexOffset, indexLength: index.length, index: digestOf(index) }), 0, FOOTER_SIZE, indexOffset + index.length);
+  await file.write(encodeFooter({ payloadStart: start, indexOffset, indexLength: index.length, index: digestOf(index), signaturesLength: 0, signatures: digestOf("") }), 0, FOOTER_SIZE, indexOffset + index.length);
   await file.close();
 
   const reader = await openPackage(dir.at("sparse"));

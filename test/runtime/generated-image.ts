@@ -27,7 +27,7 @@ export async function smallLayer(files: Readonly<Record<string, string | Uint8Ar
   for await (const chunk of archive) chunks.push(chunk as Buffer);
   const tar = Buffer.concat(chunks);
   const zipped = gzipSync(tar);
-  return { mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest: sha256(zipped), size: zipped.length, diffId: sha256(tar), unpackedSize: tar.length, bytes: () => chunksOf([zipped]) };
+  return { mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest: sha256(zipped), size: zipped.length, diffId: sha256(tar), unpackedSize: tar.length, entry: sha256(zipped), bytes: () => chunksOf([zipped]) };
 }
 
 /** One incompressible file of `megabytes`, uncompressed tar, never whole in memory. */
@@ -40,7 +40,7 @@ export async function bigLayer(seed: string, megabytes: number): Promise<Layer> 
     size += chunk.length;
   }
   const digest: Digest = `sha256:${hash.digest("hex")}`;
-  return { mediaType: "application/vnd.oci.image.layer.v1.tar", digest, size, diffId: digest, unpackedSize: size, bytes };
+  return { mediaType: "application/vnd.oci.image.layer.v1.tar", digest, size, diffId: digest, unpackedSize: size, entry: digest, bytes };
 }
 
 async function* bigTar(seed: string, megabytes: number): AsyncGenerator<Uint8Array> {
@@ -79,7 +79,7 @@ export function generatedImage(reference: string, layers: readonly Layer[], opti
   for (const layer of layers) blobs.set(layer.digest, layer.bytes);
   const architecture = process.arch === "x64" ? "amd64" : process.arch;
   const config = put("application/vnd.oci.image.config.v1+json", { architecture, os: "linux", config: { Entrypoint: options.entrypoint ?? ["/none"] }, rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) } });
-  const plainLayers = layers.map(({ mediaType, digest, size, diffId, unpackedSize }) => ({ mediaType, digest, size, diffId, unpackedSize }));
+  const plainLayers = layers.map(({ bytes: _, ...layer }) => layer);
   const manifest = put("application/vnd.oci.image.manifest.v1+json", {
     schemaVersion: 2,
     mediaType: "application/vnd.oci.image.manifest.v1+json",

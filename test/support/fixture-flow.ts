@@ -31,19 +31,21 @@ function entryOf(label: string): { readonly mediaType: string; readonly digest: 
 
 function imageOf(name: string): PackageImage {
   const manifest = entryOf(`manifest ${name}`);
-  const layers = ["base layer", `layer ${name}`].map((label) => ({ ...entryOf(label), diffId: entryOf(label).digest, unpackedSize: 100 }));
+  const layers = ["base layer", `layer ${name}`].map((label) => ({ ...entryOf(label), diffId: entryOf(label).digest, unpackedSize: 100, entry: entryOf(label).digest }));
   return { reference: `registry.k8s.io/${name}:v1`, role: name, target: manifest, manifest, config: entryOf(`config ${name}`), layers };
 }
 
 const images = [imageOf("pause"), imageOf("etcd")];
 const labels = ["daemon program", "base layer", ...["pause", "etcd"].flatMap((name) => [`manifest ${name}`, `config ${name}`, `layer ${name}`])];
 
+const binaries = [{ name: "daemon", version: "v1", path: "/usr/local/bin/daemon", mode: 0o755, ...entryOf("daemon program"), source: "https://example.test/daemon" }];
+
 export const fixtureIndex: PackageIndex = {
-  formatVersion: 1, kubernetesVersion: "v1.36.2", arch: "amd64", cni: "none", images,
-  binaries: [{ name: "daemon", version: "v1", path: "/usr/local/bin/daemon", mode: 0o755, ...entryOf("daemon program"), source: "https://example.test/daemon" }],
+  formatVersion: 2, kubernetesVersion: "v1.36.2", arch: "amd64", cni: "none", images, binaries, platforms: [{ arch: "amd64", images, binaries }], documents: [],
+  chunkSize: 1024 * 1024, executable: { arch: "amd64", length: 0, digest: digestOf(""), chunks: new Uint8Array(0) },
   entries: labels.map((label) => {
     const { digest, size } = entryOf(label);
-    return { digest, size, encoding: "identity" as const, offset: 0, length: size, stored: digest, label };
+    return { digest, size, encoding: "identity" as const, offset: 0, length: size, stored: digest, label, chunks: Buffer.from(digest.slice("sha256:".length), "hex") };
   }),
 };
 

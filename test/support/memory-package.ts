@@ -22,8 +22,10 @@ export function memoryPackage(index: PackageIndex, content: (label: string) => U
   return {
     path: "/root/kubestick",
     index,
+    indexDigest: `sha256:${createHash("sha256").update(JSON.stringify(index.entries.map((entry) => entry.digest))).digest("hex")}`,
     open,
     read: async (digest) => bytesOf(digest),
+    damage: async () => [],
     async verify(progress?: ByteProgress, signal?: AbortSignal) {
       const total = index.entries.reduce((sum, entry) => sum + entry.length, 0);
       let done = 0;

@@ -23,18 +23,21 @@ export function packageIndexFor(config: ResolvedConfig, extraImages: readonly st
   const entry = (name: string): PackageDescriptor => {
     const content = contentOf(name);
     const digest = digestOf(content);
-    entries.set(digest, { digest, size: content.byteLength, encoding: "identity", offset: 0, length: content.byteLength, stored: digest, label: name });
+    entries.set(digest, { digest, size: content.byteLength, encoding: "identity", offset: 0, length: content.byteLength, stored: digest, label: name, chunks: createHash("sha256").update(content).digest() });
     return { mediaType: "application/octet-stream", digest, size: content.byteLength };
   };
   const image = (role: string, reference: string): PackageImage => {
     const manifest = entry(`manifest ${reference}`);
     const layer = entry(`layer ${reference}`);
-    return { reference, role, target: manifest, manifest, config: entry(`config ${reference}`), layers: [{ ...layer, diffId: layer.digest, unpackedSize: 1000 }] };
+    return { reference, role, target: manifest, manifest, config: entry(`config ${reference}`), layers: [{ ...layer, diffId: layer.digest, unpackedSize: 1000, entry: layer.digest }] };
   };
   const binaries: PackageBinary[] = Object.entries(binaryPaths).map(([name, path]) => {
     const { digest, size } = entry(name);
     return { name, version: "v1", path, mode: 0o755, digest, size, source: `https://example.test/${name}` };
   });
   const images = [...requiredImages(config).map(({ role, reference }) => image(role, reference)), ...extraImages.map((reference) => image("extra", reference))];
-  return { formatVersion: 1, kubernetesVersion: config.cluster.kubernetesVersion, arch: "amd64", cni: config.install.cni, images, binaries, entries: [...entries.values()] };
+  return {
+    formatVersion: 2, kubernetesVersion: config.cluster.kubernetesVersion, arch: "amd64", cni: config.install.cni, images, binaries, platforms: [{ arch: "amd64", images, binaries }], documents: [],
+    chunkSize: 1024 * 1024, executable: { arch: "amd64", length: 0, digest: digestOf(""), chunks: new Uint8Array(0) }, entries: [...entries.values()],
+  };
 }
