@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { webcrypto } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { tokenCreateCommand, tokenDeleteCommand, tokenListCommand } from "../../src/cli/token-cluster.ts";
+import { discover, type Discovered, type DiscoveryRequest, type DiscoveryTools } from "../../src/cluster/discovery.ts";
+import { connectCluster } from "../../src/cluster/kube-client.ts";
+import { isKubestickError } from "../../src/errors.ts";
+import { caPin } from "../../src/pki/inspect.ts";
+import { x509 } from "../../src/pki/x509.ts";
+import { testIo, TextSink } from "../cli/screen.ts";
+import { hasOpenssl } from "../cluster/openssl-certificates.ts";
+import { ControlPlaneProcess, controlPlanePrograms } from "../support/control-plane-process.ts";
+
+const programs = controlPlanePrograms();
+const skip = programs === undefined ? "no etcd, kube-apiserver and kube-controller-manager in KUBESTICK_E2E_ASSETS/bin or PATH" : hasOpenssl() ? false : "needs the openssl command";
+/** How many nodes join at the same moment. */
+const nodes = 100;
+
+describe("discovery with a real control plane", { skip, timeout: 600_000 }, () => {
+  let plane: ControlPlaneProcess;
+
+  before(async () => {
+    plane = new ControlPlaneProcess(programs as string);
+    await plane.start();
+  });
+  after(async () => { await plane.remove(); });
+
+  type TokenRequest = Extract<DiscoveryRequest, { kind: "token" }>;
+  const find = (token: string, changes: Partial<TokenRequest> = {}, tools: DiscoveryTools = {}): Promise<Discovered> => discover(
+    { kind: "token", servers: [plane.address], token, caCertHashes: [caPin(plane.ca.caPem)], unsafeSkipCaVerification: false, timeoutMs: 120_000, ...changes }, tools,
+  );
+  /** For what is asked again and again. */
+  const impatient: DiscoveryTools = { pace: { graceMs: 1000 } };
+  async function codeOf(work: Promise<unknown>): Promise<string> {
+    return await work.then(() => "found", (error: unknown) => (isKubestickError(error) ? error.code : String(error)));
+  }
+  async function run(command: (io: ReturnType<typeof testIo>) => Promise<void>): Promise<string> {
+    const io = testIo();
+    await command(io);
+    return (io.stdout as TextSink).text;
+  }
+  const create = async (flags: Parameters<typeof tokenCreateCommand>[0] = {}): Promise<string> => (await run((io) => tokenCreateCommand({ kubeconfig: plane.kubeconfigPath, ...flags }, [], io))).trim();
+
+  test("a token made by the command is signed by the controller and finds the cluster; a deleted, a mistyped and a foreign one do not", async () => {
+    const token = await create({ description: "for a test" });
+    const found = await find(token);
+    assert.equal(found.server, `https://${plane.address}`, "the given address is kept");
+    assert.equal(found.clusterServer, "https://cluster.example:6443");
+    assert.equal(found.caPem.trim(), plane.ca.caPem.trim());
+    assert.match(await run((io) => tokenListCommand({ kubeconfig: plane.kubeconfigPath }, io)), new RegExp(`${token.replace(".", "\\.")} +23h +.*for a test`));
+
+    const mistyped = token.slice(0, -1) + (token.endsWith("a") ? "b" : "a");
+    assert.equal(await codeOf(find(mistyped)), "DISCOVERY_TOKEN_WRONG");
+    assert.equal(await codeOf(find(token, { caCertHashes: [`sha256:${"0".repeat(64)}`] })), "DISCOVERY_CA_PIN_MISMATCH");
+    assert.equal(await codeOf(find(token, {}, { now: () => new Date(Date.now() + 2 * 3_600_000) })), "DISCOVERY_CLOCK_SKEW");
+    assert.equal(await codeOf(find("zzzzzz.zzzzzzzzzzzzzzzz")), "DISCOVERY_TOKEN_UNKNOWN");
+
+    await run((io) => tokenDeleteCommand({ kubeconfig: plane.kubeconfigPath }, [token], io));
+    await plane.until("a cluster-info without the deleted token", async () => (await codeOf(find(token, {}, impatient))) === "DISCOVERY_TOKEN_UNKNOWN", 60_000);
+  });
+
+  test("an expired token is unknown", async () => {
+    const token = await create({ ttl: "15s" });
+    assert.equal(await codeOf(find(token)), "found");
+    await plane.until("the end of the token", async () => (await codeOf(find(token, {}, impatient))) === "DISCOVERY_TOKEN_UNKNOWN", 120_000);
+  });
+
+  test(`${nodes} nodes that join at the same moment all get their certificate and their Node`, async () => {
+    const token = await create();
+    await Promise.all(Array.from({ length: nodes }, (_, n) => joinAs(`node-${n}`)));
+    const names = (await plane.admin.list("v1", "Node")).map(({ metadata: { name } }) => name);
+    assert.deepEqual(names.sort(), Array.from({ length: nodes }, (_, n) => `node-${n}`).sort());
+
+    /** What a node does until it is registered: find the cluster, ask for a certificate with the token, use it. */
+    async function joinAs(name: string): Promise<void> {
+      const { server, caPem, tlsBootstrapToken } = await find(token);
+      const keys = await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
+      const request = await x509.Pkcs10CertificateRequestGenerator.create({ name: `O=system:nodes, CN=system:node:${name}`, keys, signingAlgorithm: { name: "ECDSA", hash: "SHA-256" } } as never, webcrypto as never);
+      const bootstrap = connectCluster({ server, caPem, ...(tlsBootstrapToken === undefined ? {} : { token: tlsBootstrapToken }) }, { timeoutMs: 60_000 });
+      const ref = { apiVersion: "certificates.k8s.io/v1", kind: "CertificateSigningRequest", name: `csr-${name}` };
+      await bootstrap.create({
+        apiVersion: ref.apiVersion, kind: ref.kind, metadata: { name: ref.name },
+        spec: { request: Buffer.from(request.toString("pem")).toString("base64"), signerName: "kubernetes.io/kube-apiserver-client-kubelet", usages: ["digital signature", "client auth"] },
+      });
+      let certificate = "";
+      await plane.until(`the certificate of ${name}`, async () => {
+        certificate = ((await bootstrap.get(ref))?.["status"] as { readonly certificate?: string } | undefined)?.certificate ?? "";
+        return certificate !== "";
+      }, 300_000);
+      await bootstrap.close();
+      const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64").replaceAll(/.{1,64}/g, "$&\n");
+      const node = connectCluster({ server, caPem, certificatePem: Buffer.from(certificate, "base64").toString("utf8"), keyPem: `-----BEGIN PRIVATE KEY-----\n${key}-----END PRIVATE KEY-----\n` }, { timeoutMs: 60_000 });
+      await node.create({ apiVersion: "v1", kind: "Node", metadata: { name, labels: { "kubernetes.io/hostname": name } } });
+      await node.close();
+    }
+  });
+});
