@@ -166,7 +166,19 @@ function badValue(command: string, written: string, value: string, rule: string)
   });
 }
 
+/** Flags of kubeadm that this program does not have, with the reason. */
+const absent: Readonly<Record<string, string>> = {
+  "--rootfs": "Units, kernel settings, routes and the container runtime belong to the running system, and in another root only the files would change. Run kubestick inside that system: on the machine itself, or with a shell in its container",
+};
+
 function unknownFlag(command: string, written: string, table: FlagTable, meant?: string): KubestickError {
+  const reason = absent[written];
+  if (reason !== undefined) {
+    return new KubestickError({
+      code: "CLI_FLAG_ABSENT", attempted: `reading the arguments of "${command}"`, happened: `kubeadm's ${written} is not here: a node cannot be made in another root than its own.`,
+      next: `${reason}; nothing was changed.`,
+    });
+  }
   const close = meant ?? (written.startsWith("--") ? prefixed(nearest(written.slice(2), Object.keys(table))) : undefined);
   return new KubestickError({
     code: "CLI_UNKNOWN_FLAG",

@@ -20,6 +20,10 @@ export interface InitRequest {
   readonly only?: readonly string[];
   /** Apply the safe cures of what preflight finds. */
   readonly fix?: boolean;
+  /** Used for every request, as it stands. */
+  readonly kubeconfig?: string;
+  /** Where phase kubeconfig writes. */
+  readonly kubeconfigDirectory?: string;
   readonly uploadCerts: boolean;
   readonly skipTokenPrint: boolean;
   readonly skipCertificateKeyPrint: boolean;

@@ -16,6 +16,8 @@ export interface PhaseCommand {
   readonly flags: readonly InitFlag[];
   /** Takes `--print-manifest`. */
   readonly manifest?: true;
+  /** `--kubeconfig`, where requests are sent; `--kubeconfig-dir`, where kubeconfigs are written. */
+  readonly own?: keyof typeof phaseOnly;
 }
 
 interface PhaseRow {
@@ -23,6 +25,7 @@ interface PhaseRow {
   readonly title: string;
   /** Of the phase, and of every step that does not say otherwise. */
   readonly flags: readonly InitFlag[];
+  readonly own?: keyof typeof phaseOnly;
   readonly steps?: readonly { readonly id: string; readonly title: string; readonly flags?: readonly InitFlag[]; readonly manifest?: true }[];
 }
 
@@ -56,7 +59,7 @@ const rows: readonly PhaseRow[] = [
     ],
   },
   {
-    phase: "kubeconfig", title: "Write the kubeconfigs of administrators and components", flags: kubeconfigFlags,
+    phase: "kubeconfig", title: "Write the kubeconfigs of administrators and components", own: "kubeconfig-dir", flags: kubeconfigFlags,
     steps: ["admin", "super-admin", "kubelet", "controller-manager", "scheduler"].map((id) => ({ id, title: `Write ${id}.conf` })),
   },
   {
@@ -75,12 +78,12 @@ const rows: readonly PhaseRow[] = [
   { phase: "kubelet-start", title: "Configure and start the kubelet", flags: ["cri-socket", "image-repository", "node-name", "patches"] },
   { phase: "wait-control-plane", title: "Wait until the control plane is healthy", flags: [] },
   {
-    phase: "upload-config", title: "Store the configuration in the cluster", flags: ["cri-socket"],
+    phase: "upload-config", title: "Store the configuration in the cluster", own: "kubeconfig", flags: ["cri-socket"],
     steps: [{ id: "kubeadm", title: "Store the ClusterConfiguration" }, { id: "kubelet", title: "Store the kubelet's configuration" }],
   },
-  { phase: "upload-certs", title: "Upload the shared certificates, encrypted (with --upload-certs)", flags: ["certificate-key", "skip-certificate-key-print", "upload-certs"] },
+  { phase: "upload-certs", title: "Upload the shared certificates, encrypted (with --upload-certs)", own: "kubeconfig", flags: ["certificate-key", "skip-certificate-key-print", "upload-certs"] },
   { phase: "mark-control-plane", title: "Mark this node as control plane", flags: ["node-name"] },
-  { phase: "bootstrap-token", title: "Create bootstrap tokens and cluster-info", flags: ["skip-token-print"] },
+  { phase: "bootstrap-token", title: "Create bootstrap tokens and cluster-info", own: "kubeconfig", flags: ["skip-token-print"] },
   {
     phase: "kubelet-finalize", title: "Let the kubelet use the client certificate it renews itself", flags: ["cert-dir"],
     steps: [{ id: "enable-client-cert-rotation", title: "Point kubelet.conf to the certificate the kubelet rotates" }],
@@ -88,7 +91,7 @@ const rows: readonly PhaseRow[] = [
   { phase: "cni", title: "Install the pod network", flags: ["cni", "pod-network-cidr"] },
   {
     phase: "addon", title: "Install CoreDNS and kube-proxy",
-    flags: [...endpoint, "feature-gates", "image-repository", "kubernetes-version", "pod-network-cidr", "service-cidr", "service-dns-domain"],
+    own: "kubeconfig", flags: [...endpoint, "feature-gates", "image-repository", "kubernetes-version", "pod-network-cidr", "service-cidr", "service-dns-domain"],
     steps: [
       { id: "coredns", title: "Install CoreDNS", flags: ["feature-gates", "image-repository", "kubernetes-version", "patches", "service-cidr", "service-dns-domain"], manifest: true },
       { id: "kube-proxy", title: "Install kube-proxy", flags: [...endpoint, "image-repository", "kubernetes-version", "pod-network-cidr"], manifest: true },
@@ -102,17 +105,26 @@ export const initPhases: readonly { readonly phase: string; readonly title: stri
   rows.map(({ phase, title, steps = [] }) => ({ phase, title, steps: steps.map((step) => ({ id: step.id, title: step.title })) }));
 
 /** In the order in which they run. */
-export const phaseCommands: readonly PhaseCommand[] = rows.flatMap(({ phase, title, flags, steps }): readonly PhaseCommand[] => [
-  { phase, title, flags },
-  ...(steps ?? []).map((step): PhaseCommand => ({ phase, step: step.id, title: step.title, flags: step.flags ?? flags, ...(step.manifest === true ? { manifest: step.manifest } : {}) })),
+export const phaseCommands: readonly PhaseCommand[] = rows.flatMap(({ phase, title, flags, own, steps }): readonly PhaseCommand[] => [
+  { phase, title, flags, ...(own === undefined ? {} : { own }) },
+  ...(steps ?? []).map((step): PhaseCommand => ({ phase, step: step.id, title: step.title, flags: step.flags ?? flags, ...(own === undefined ? {} : { own }), ...(step.manifest === true ? { manifest: step.manifest } : {}) })),
 ]);
+
+/** kubeadm has these on single phases and not on `init`. */
+export const phaseOnly = {
+  kubeconfig: {
+    type: "string", withConfig: true, placeholder: "FILE", completes: "file", default: "/etc/kubernetes/admin.conf, asking this node's own API server",
+    description: "Kubeconfig for the requests, used as it stands",
+  },
+  "kubeconfig-dir": { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", default: "/etc/kubernetes", description: "Where the kubeconfigs are written" },
+} as const satisfies FlagTable;
 
 const everywhere = ["config", "dry-run", "out", "package", "output"] as const satisfies readonly InitFlag[];
 
 export const printManifest = { type: "bool", withConfig: true, description: "Print the objects as YAML instead of sending them; nothing is asked of a cluster" } as const;
 
-export function phaseFlags({ flags, manifest }: PhaseCommand): FlagTable {
+export function phaseFlags({ flags, manifest, own }: PhaseCommand): FlagTable {
   const wanted = new Set<string>([...flags, ...everywhere]);
   // In the order of init's own table.
-  return { ...Object.fromEntries(Object.entries(initFlags).filter(([name]) => wanted.has(name))), ...(manifest === true ? { "print-manifest": printManifest } : {}) };
+  return { ...Object.fromEntries(Object.entries(initFlags).filter(([name]) => wanted.has(name))), ...(own === undefined ? {} : { [own]: phaseOnly[own] }), ...(manifest === true ? { "print-manifest": printManifest } : {}) };
 }

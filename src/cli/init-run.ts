@@ -29,6 +29,7 @@ export async function* initEvents(request: InitRequest, signal: AbortSignal, por
       ignorePreflightErrors: config.init.nodeRegistration.ignorePreflightErrors,
       signal,
       ...(request.only === undefined ? {} : { only: request.only }),
+      ...(request.kubeconfig === undefined ? {} : { kubeconfig: request.kubeconfig }),
       ...(request.out === undefined ? {} : { outputDirectory: request.out }),
     });
   } finally {
@@ -53,7 +54,7 @@ async function resolved(request: InitRequest, pkg: PackageReader | undefined, po
     options: request.options,
     ...(file === undefined ? {} : { file }),
     facts: await ports.host.facts(),
-    flags: { uploadCerts: request.uploadCerts, skipTokenPrint: request.skipTokenPrint, skipCertificateKeyPrint: request.skipCertificateKeyPrint, ...(request.fix === true ? { fix: true } : {}) },
+    flags: { uploadCerts: request.uploadCerts, skipTokenPrint: request.skipTokenPrint, skipCertificateKeyPrint: request.skipCertificateKeyPrint, ...(request.fix === true ? { fix: true } : {}), ...(request.kubeconfigDirectory === undefined ? {} : { kubeconfigDirectory: request.kubeconfigDirectory }) },
     ...(pkg === undefined ? {} : { packageVersion: pkg.index.kubernetesVersion, packageCni: pkg.index.cni }),
   });
 }

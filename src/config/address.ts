@@ -83,9 +83,9 @@ export function cidrsOverlap(a: Cidr, b: Cidr): boolean {
   return cidrContains(wide, numberToAddress(narrow.base, narrow.family));
 }
 
-/** `a`, or `a,b` for dual stack; undefined when any part is no CIDR. */
+/** `a`, or `a,b` for dual stack, without blanks; undefined when any part is no CIDR. */
 export function parseCidrList(text: string): readonly Cidr[] | undefined {
-  const parsed = text.split(",").map((part) => parseCidr(part.trim()));
+  const parsed = text.split(",").map((part) => parseCidr(part));
   return parsed.every((cidr) => cidr !== undefined) ? parsed : undefined;
 }
 
@@ -103,10 +103,10 @@ export function joinHostPort(host: string, port: number | string): string {
   return familyOf(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Splits `host`, `host:port`, `[v6]:port`, `v6`; the port is undefined when absent. undefined for malformed text. */
+/** Splits `host`, `host:port`, `[v6]:port`, `v6`; the port is undefined when absent. undefined for malformed text, `[v6]` among it (kubeadm ParseHostPort). */
 export function splitHostPort(text: string): { readonly host: string; readonly port?: number } | undefined {
   if (familyOf(text) !== undefined) return { host: text };
-  const match = /^\[([^\]]+)\](?::(\d{1,5}))?$/.exec(text) ?? /^([^:[\]]+)(?::(\d{1,5}))?$/.exec(text);
+  const match = /^\[([^\]]+)\]:(\d{1,5})$/.exec(text) ?? /^([^:[\]]+)(?::(\d{1,5}))?$/.exec(text);
   if (match === null) return undefined;
   const host = match[1] as string;
   if (match[2] === undefined) return { host };

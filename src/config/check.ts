@@ -1,6 +1,6 @@
 /** A YAML document beside its schema: every field that should not be there or has the wrong type, with its place; then the values, cleaned. */
 import { isMap, isScalar, isSeq, type Node } from "yaml";
-import { parseDuration } from "./duration.ts";
+import { formatDuration, parseDuration } from "./duration.ts";
 import type { Problem } from "./load.ts";
 import { nearest } from "./names.ts";
 import type { ObjectSchema, Schema } from "./schema.ts";
@@ -15,6 +15,8 @@ export interface NodeContext {
   readonly positions: Map<string, string>;
   /** Filled. */
   readonly problems: Problem[];
+  /** Filled: unknown fields where the schema says that they are passed over. */
+  readonly warnings: Problem[];
 }
 
 /** Fills `positions` and `problems` of the context. */
@@ -41,7 +43,7 @@ export function checkNode(given: unknown, schema: Schema, path: string, context:
         if (!isScalar(pair.key)) { problems.push({ path: where, at: keyAt, message: "a field's name must be a word" }); continue; }
         positions.set(child(key), keyAt);
         const field = schema.type === "object" ? fieldOf(schema, key) : { type: schema.type === "booleanMap" ? "boolean" : "string" } as Schema;
-        if (field === undefined) problems.push({ path: where, at: keyAt, message: unknownField(key, schema as ObjectSchema) });
+        if (field === undefined) ((schema as ObjectSchema).unknownFields === "warn" ? context.warnings : problems).push({ path: where, at: keyAt, message: unknownField(key, schema as ObjectSchema) });
         else checkNode(pair.value, field, child(key), context);
       }
       return;
@@ -54,6 +56,8 @@ export function checkNode(given: unknown, schema: Schema, path: string, context:
       });
       return;
     default: {
+      // An empty word is the same as an absent one, too.
+      if (schema.type === "enum" && isScalar(node) && node.value === "") return;
       const fault = isScalar(node) ? scalarFault(node.value, schema) : `must be ${article(schema.type)}`;
       if (fault !== undefined) wrong(fault);
     }
@@ -83,6 +87,8 @@ function scalarFault(value: unknown, schema: Schema): string | undefined {
     case "integer":
       // Go's fields are int32.
       return Number.isInteger(value) && Math.abs(value as number) <= 2_147_483_647 ? undefined : "must be a whole number";
+    case "number":
+      return typeof value === "number" && Number.isFinite(value) ? undefined : "must be a number";
     case "duration":
       return typeof value === "string" && parseDuration(value) !== undefined ? undefined : `must be a duration such as 4m0s or 24h0m0s, not ${shorten(value)}`;
     case "enum": {
@@ -107,9 +113,15 @@ function article(type: string): string {
 /** The values as Go's decoder leaves them: fields that are null are absent, texts a program needs are there. Wrong shapes stay as they are; they have been told. */
 export function cleaned(value: unknown, schema: Schema): unknown {
   if (schema.type === "list") return Array.isArray(value) ? value.map((item: unknown) => cleaned(item, schema.of)) : value;
+  if (schema.type === "duration" && typeof value === "string") return formatDuration(parseDuration(value) ?? 0);
   if (schema.type !== "object" && schema.type !== "booleanMap" && schema.type !== "stringMap") return value;
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const entries = Object.entries(value as Readonly<Record<string, unknown>>).filter(([, field]) => field !== null && field !== undefined);
   if (schema.type !== "object") return Object.fromEntries(entries);
-  return { ...schema.defaults, ...Object.fromEntries(entries.map(([name, field]) => { const known = fieldOf(schema, name); return [name, known === undefined ? field : cleaned(field, known)]; })) };
+  return { ...schema.defaults, ...Object.fromEntries(entries.flatMap(([name, field]) => {
+    const known = fieldOf(schema, name);
+    if (known === undefined) return schema.unknownFields === "warn" ? [] : [[name, field]];
+    const zero = field === false || field === 0 || field === "";
+    return (zero && known.omitZero === true) || (field === "" && known.type === "enum") ? [] : [[name, cleaned(field, known)]];
+  })) };
 }

@@ -21,7 +21,7 @@ export interface CheckedFile {
 
 /** Throws CONFIG_YAML or CONFIG_INVALID with every finding in every document. */
 export function checkFile(file: ConfigFile, facts: HostFacts, packageVersion?: string): CheckedFile {
-  const loaded = loadDocuments(file.name, file.text, everyKind);
+  const loaded = loadDocuments(file.name, file.text, everyKind, { strict: true });
   const problems: Problem[] = [];
   const warnings: string[] = [...loaded.warnings];
   const report: Report = (path, message) => { problems.push({ path, message }); };

@@ -62,9 +62,9 @@ const deepest = 64;
 
 /**
  * Parses and checks a (multi-document) YAML or JSON file. `kinds` are those the command reads; others of kubeadm are passed over with a
- * warning, as kubeadm does. Throws CONFIG_YAML or CONFIG_INVALID.
+ * warning, as kubeadm does; so are unknown fields of the components' configurations, unless `strict`. Throws CONFIG_YAML or CONFIG_INVALID.
  */
-export function loadDocuments(name: string, text: string, kinds: readonly string[] = initKinds): LoadedConfig {
+export function loadDocuments(name: string, text: string, kinds: readonly string[] = initKinds, { strict = false }: { readonly strict?: boolean } = {}): LoadedConfig {
   const lines = new LineCounter();
   const position = (offset: number | undefined): string => {
     const { line, col } = lines.linePos(offset ?? 0);
@@ -96,10 +96,12 @@ export function loadDocuments(name: string, text: string, kinds: readonly string
     if (seen.has(kind)) { refuse(kind, "the same kind stands in this file twice"); continue; }
     seen.add(kind);
     const positions = new Map<string, string>();
-    const context: NodeContext = { kind, position, problems, positions, resolve: (node) => (isAlias(node) ? node.resolve(document) : node) };
+    const unknown: Problem[] = [];
+    const context: NodeContext = { kind, position, problems, warnings: strict ? problems : unknown, positions, resolve: (node) => (isAlias(node) ? node.resolve(document) : node) };
     const depth = tooDeep(root, context);
     if (depth !== undefined) { problems.push({ path: kind, at: position(depth.range?.[0]), message: `nested more than ${deepest} levels deep, or within itself` }); continue; }
     checkNode(root, schema, "", context);
+    warnings.push(...unknown.map(({ path, at: place, message }) => `${place}: ${path}: ${message}; it is left out`));
     const value = cleaned(plain(name, document), schema) as Readonly<Record<string, unknown>>;
     const place = (path: string): string => {
       for (let part = path; ; part = part.slice(0, Math.max(part.lastIndexOf("."), 0))) {

@@ -104,7 +104,7 @@ function initConfiguration(options: InitOptions, doc: LoadedDocument | undefined
     nodeRegistration: readNodeRegistration(section(value, "nodeRegistration"), options, facts, problems, warnings),
     localAPIEndpoint: {
       advertiseAddress: advertiseAddress(givenAddress, facts, problems),
-      bindPort: options.apiserverBindPort ?? (endpoint?.["bindPort"] as number | undefined) ?? 6443,
+      bindPort: options.apiserverBindPort ?? ((endpoint?.["bindPort"] as number | undefined) || 6443),
     },
     ...(certificateKey === undefined || certificateKey === "" ? {} : { certificateKey }),
     skipPhases: options.skipPhases !== undefined && options.skipPhases.length > 0 ? options.skipPhases : ((value?.["skipPhases"] as readonly string[] | undefined) ?? []),
@@ -126,10 +126,15 @@ function bootstrapTokens(options: InitOptions, value: Doc | undefined): readonly
       ...(description === undefined || description === "" ? {} : { description }),
       ...(expires === undefined ? {} : { expires }),
       ttl: goDuration(options.tokenTtl ?? (entry["ttl"] as string | undefined) ?? "24h0m0s"),
-      usages: (entry["usages"] as readonly string[] | undefined) ?? ["signing", "authentication"],
-      groups: (entry["groups"] as readonly string[] | undefined) ?? [defaultTokenGroup],
+      usages: listOr(entry["usages"], ["signing", "authentication"]),
+      groups: listOr(entry["groups"], [defaultTokenGroup]),
     };
   });
+}
+
+/** Go's defaults do not tell an empty list from an absent one. */
+function listOr(given: unknown, fallback: readonly string[]): readonly string[] {
+  return Array.isArray(given) && given.length > 0 ? (given as readonly string[]) : fallback;
 }
 
 function clusterConfiguration(
@@ -147,8 +152,6 @@ function clusterConfiguration(
   const endpoint = options.controlPlaneEndpoint ?? (value?.["controlPlaneEndpoint"] as string | undefined);
   const sans = [...((apiServer?.["certSANs"] as readonly string[] | undefined) ?? []), ...(options.apiserverCertExtraSans ?? [])].map((name) => name.toLowerCase());
   const featureGates = options.featureGates ?? (section(value, "featureGates") as Readonly<Record<string, boolean>> | undefined);
-  const gate = featureGates?.["PublicKeysECDSA"];
-  const algorithm = gate === undefined ? text(value?.["encryptionAlgorithm"], "RSA-2048") : gate ? "ECDSA-P256" : "RSA-2048";
   return {
     etcd: external === undefined
       ? { local: { ...(local as object | undefined), dataDir: text(local?.["dataDir"], "/var/lib/etcd") } }
@@ -175,7 +178,7 @@ function clusterConfiguration(
     imageRepository: text(options.imageRepository ?? value?.["imageRepository"], "registry.k8s.io"),
     ...(featureGates === undefined ? {} : { featureGates }),
     clusterName: text(value?.["clusterName"], "kubernetes"),
-    encryptionAlgorithm: algorithm as EncryptionAlgorithm,
+    encryptionAlgorithm: text(value?.["encryptionAlgorithm"], "RSA-2048") as EncryptionAlgorithm,
     certificateValidityPeriod: goDuration(text(value?.["certificateValidityPeriod"], "8760h0m0s")),
     caCertificateValidityPeriod: goDuration(text(value?.["caCertificateValidityPeriod"], "87600h0m0s")),
   };

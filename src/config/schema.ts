@@ -3,9 +3,15 @@
  * One table serves strict checking (with the nearest valid name), cleaning, and the reading of v1beta3.
  * Source: kubeadm's v1beta4 types (cmd/kubeadm/app/apis/kubeadm/v1beta4/types.go).
  */
+import { kubeletSchema, kubeProxySchema } from "./component-schema.ts";
 
-export type Schema =
-  | { readonly type: "string" | "boolean" | "integer" | "duration" | "any" }
+export type Schema = Shape & {
+  /** Zero and nothing are the same to the program, which writes neither. */
+  readonly omitZero?: true;
+};
+
+type Shape =
+  | { readonly type: "string" | "boolean" | "integer" | "number" | "duration" | "any" }
   | { readonly type: "booleanMap" | "stringMap" }
   | { readonly type: "enum"; readonly values: readonly string[] }
   | { readonly type: "list"; readonly of: Schema }
@@ -16,6 +22,8 @@ export interface ObjectSchema {
   readonly fields: Readonly<Record<string, Schema>>;
   /** What Go's decoder gives a text that is not there, where the program needs a text. */
   readonly defaults?: Readonly<Record<string, string>>;
+  /** A field that is not in the table is told and left out; without this it is refused. */
+  readonly unknownFields?: "warn";
 }
 
 const string: Schema = { type: "string" };
@@ -155,7 +163,7 @@ export const installApiVersion = "kubestick.io/v1alpha1";
 export const kubeletApiVersion = "kubelet.config.k8s.io/v1beta1";
 export const kubeProxyApiVersion = "kubeproxy.config.k8s.io/v1alpha1";
 
-/** `apiVersion kind` to the schema of the document. Component configurations are the components' own affair: any field passes. */
+/** `apiVersion kind` to the schema of the document. */
 export const documentSchemas: Readonly<Record<string, Schema>> = {
   [`${kubeadmApiVersion} InitConfiguration`]: initConfiguration,
   [`${kubeadmApiVersion} ClusterConfiguration`]: clusterConfiguration,
@@ -163,6 +171,6 @@ export const documentSchemas: Readonly<Record<string, Schema>> = {
   [`${kubeadmApiVersion} ResetConfiguration`]: resetConfiguration,
   [`${kubeadmApiVersion} UpgradeConfiguration`]: upgradeConfiguration,
   [`${installApiVersion} InstallConfiguration`]: installConfiguration,
-  [`${kubeletApiVersion} KubeletConfiguration`]: { type: "any" },
-  [`${kubeProxyApiVersion} KubeProxyConfiguration`]: { type: "any" },
+  [`${kubeletApiVersion} KubeletConfiguration`]: kubeletSchema,
+  [`${kubeProxyApiVersion} KubeProxyConfiguration`]: kubeProxySchema,
 };

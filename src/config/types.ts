@@ -131,6 +131,8 @@ export interface FlagsOnly {
   readonly skipCertificateKeyPrint?: boolean;
   /** Apply the safe cures of what preflight finds. */
   readonly fix?: boolean;
+  /** Where phase kubeconfig alone writes its files; absolute. */
+  readonly kubeconfigDirectory?: string;
 }
 
 /** kubestick.io/v1alpha1 InstallConfiguration: what kubeadm has no word for. */

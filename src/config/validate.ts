@@ -56,7 +56,9 @@ function validateCluster(cluster: ClusterConfiguration, report: Report, warnings
   for (const san of cluster.apiServer.certSANs ?? []) validateSan(`${kind}.apiServer.certSANs`, san, report);
   for (const name of ["apiServer", "controllerManager", "scheduler"] as const) validateArgs(`${kind}.${name}.extraArgs`, cluster[name].extraArgs ?? [], report);
   if (!cluster.certificatesDir.startsWith("/")) report(`${kind}.certificatesDir`, `${JSON.stringify(cluster.certificatesDir)} must be an absolute path`);
-  if (!imageRepository.test(cluster.imageRepository)) report(`${kind}.imageRepository`, `${JSON.stringify(cluster.imageRepository)} is not an image repository such as registry.k8s.io`);
+  for (const [field, repository] of [["imageRepository", cluster.imageRepository], ["dns.imageRepository", cluster.dns.imageRepository], ["etcd.local.imageRepository", cluster.etcd.local?.imageRepository]] as const) {
+    if (repository !== undefined && (repository !== "" || field === "imageRepository") && !imageRepository.test(repository)) report(`${kind}.${field}`, `${JSON.stringify(repository)} is not an image repository such as registry.k8s.io`);
+  }
   for (const gate of Object.keys(cluster.featureGates ?? {})) {
     if (gate === "NodeLocalCRISocket" && cluster.featureGates?.[gate] === false) report(`${kind}.featureGates`, "NodeLocalCRISocket is always on since 1.36 and cannot be switched off");
     if (knownFeatureGates.includes(gate)) continue;
@@ -120,9 +122,11 @@ function validateSubnets(cluster: ClusterConfiguration, report: Report, warnings
   const last = (name: string): string | undefined => cluster.controllerManager.extraArgs?.findLast((arg) => arg.name === name)?.value;
   for (const cidr of check("podSubnet", cluster.networking.podSubnet, 14n)) {
     if (last("allocate-node-cidrs") === "false") continue;
-    const mask = Number(last(`node-cidr-mask-size-ipv${cidr.family}`) ?? (cidr.family === 4 ? 24 : 64));
+    const given = last(`node-cidr-mask-size-ipv${cidr.family}`);
+    const mask = Number(given || (cidr.family === 4 ? 24 : 64));
     const path = "ClusterConfiguration.networking.podSubnet";
-    if (cidr.prefixLength > mask) report(path, `/${cidr.prefixLength} is smaller than the /${mask} each node gets; choose a larger network or set the controller manager's node-cidr-mask-size-ipv${cidr.family}`);
+    if (!Number.isInteger(mask)) report("ClusterConfiguration.controllerManager.extraArgs", `node-cidr-mask-size-ipv${cidr.family} must be a whole number, not ${JSON.stringify(given)}`);
+    else if (cidr.prefixLength > mask) report(path, `/${cidr.prefixLength} is smaller than the /${mask} each node gets; choose a larger network or set the controller manager's node-cidr-mask-size-ipv${cidr.family}`);
     else if (mask - cidr.prefixLength > 16) report(path, `/${cidr.prefixLength} holds more than 65536 node networks of /${mask}; choose a smaller network`);
   }
 }

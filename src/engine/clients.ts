@@ -12,7 +12,7 @@ export function kubeconfigPath(identity: Identity): string {
 
 export interface Clients {
   runtime(socket: string): Runtime;
-  /** Always this node's own API server, as in kubeadm: a load balancer in front of the cluster need not work yet. */
+  /** This node's own API server, as in kubeadm: a load balancer in front of the cluster need not work yet. With a kubeconfig of the caller's, the server that one names. */
   cluster(identity: Identity): Promise<Cluster>;
   close(): Promise<void>;
 }
@@ -23,7 +23,12 @@ export function localServer(config: RunContext["config"]): string {
   return `https://${advertiseAddress.includes(":") ? `[${advertiseAddress}]` : advertiseAddress}:${bindPort}`;
 }
 
-export function openClients(context: Pick<RunContext, "host" | "runtime" | "connect" | "config">): Clients {
+/** The kubeconfig for an identity, and the server to ask in place of the one it names. */
+export function credentialsOf(context: Pick<RunContext, "config" | "kubeconfig">, identity: Identity): { readonly path: string; readonly server?: string } {
+  return context.kubeconfig === undefined ? { path: kubeconfigPath(identity), server: localServer(context.config) } : { path: context.kubeconfig };
+}
+
+export function openClients(context: Pick<RunContext, "host" | "runtime" | "connect" | "config" | "kubeconfig">): Clients {
   const runtimes = new Map<string, Runtime>();
   const clusters = new Map<string, { readonly text: string; readonly cluster: Cluster }>();
   return {
@@ -35,21 +40,21 @@ export function openClients(context: Pick<RunContext, "host" | "runtime" | "conn
       return opened;
     },
     async cluster(identity) {
-      const path = kubeconfigPath(identity);
+      const { path, server } = credentialsOf(context, identity);
       const text = await context.host.readText(path);
       if (text === undefined) {
         throw new KubestickError({
           code: "KUBECONFIG_ABSENT",
           attempted: `talking to the API server as ${identity}`,
           happened: `${path} does not exist.`,
-          next: "Run the phase that makes it: kubestick init phase kubeconfig all",
+          next: context.kubeconfig === undefined ? "Run the phase that makes it: kubestick init phase kubeconfig all" : "Name a kubeconfig that exists with --kubeconfig.",
         });
       }
       const known = clusters.get(identity);
       // A renewed kubeconfig must be used at once: the old one may name a certificate that is no longer trusted.
       if (known?.text === text) return known.cluster;
       await known?.cluster.close();
-      const cluster = await context.connect(text, localServer(context.config));
+      const cluster = await context.connect(text, server);
       clusters.set(identity, { text, cluster });
       return cluster;
     },

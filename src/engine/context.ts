@@ -59,6 +59,8 @@ export interface RunContext {
   readonly diagnose?: Diagnose;
   /** Keeps two runs on one machine apart; not taken for a dry run. */
   readonly lock?: () => Promise<{ release(): Promise<void> }>;
+  /** A kubeconfig that is used as it stands for every request, instead of those in /etc/kubernetes and this node's own API server. */
+  readonly kubeconfig?: string;
   /** Only with `dryRun`: a directory for what would exist, the one thing a dry run writes. */
   readonly outputDirectory?: string;
   /** How API objects are shown; default JSON. */

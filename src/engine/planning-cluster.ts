@@ -7,7 +7,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Cluster, ClusterReader, KubeObject, ListOptions, ObjectRef } from "../cluster/types.ts";
 import { isKubestickError } from "../errors.ts";
-import { kubeconfigPath, localServer } from "./clients.ts";
+import { credentialsOf } from "./clients.ts";
 import type { RunContext } from "./context.ts";
 
 export type ClusterRead =
@@ -23,7 +23,7 @@ export interface PlanningCluster {
   close(): Promise<void>;
 }
 
-export function openPlanningCluster(context: Pick<RunContext, "host" | "connect" | "config" | "dryRun">, record: (read: ClusterRead) => void): PlanningCluster {
+export function openPlanningCluster(context: Pick<RunContext, "host" | "connect" | "config" | "dryRun" | "kubeconfig">, record: (read: ClusterRead) => void): PlanningCluster {
   let connected: Cluster | undefined;
   return {
     async readers() {
@@ -39,14 +39,15 @@ export function openPlanningCluster(context: Pick<RunContext, "host" | "connect"
   };
 }
 
-async function tryToConnect(context: Pick<RunContext, "host" | "connect" | "config" | "dryRun">): Promise<Cluster | undefined> {
-  const text = await context.host.readText(kubeconfigPath("admin")).catch((error: unknown) => {
+async function tryToConnect(context: Pick<RunContext, "host" | "connect" | "config" | "dryRun" | "kubeconfig">): Promise<Cluster | undefined> {
+  const { path, server } = credentialsOf(context, "admin");
+  const text = await context.host.readText(path).catch((error: unknown) => {
     // A dry run without root cannot read it; for its plan that is the same as none.
     if (context.dryRun && isKubestickError(error)) return undefined;
     throw error;
   });
   if (text === undefined) return undefined;
-  const cluster = await context.connect(text, localServer(context.config));
+  const cluster = await context.connect(text, server);
   if (await answers(cluster)) return cluster;
   await cluster.close();
   return undefined;

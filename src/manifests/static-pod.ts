@@ -85,7 +85,8 @@ export function staticPod(config: ResolvedConfig, parts: PodParts): KubeObject {
 
 function probe(target: ProbeTarget, path: string, timing: { readonly initialDelay: number; readonly period: number; readonly failures: number }): Readonly<Record<string, unknown>> {
   return {
-    failureThreshold: timing.failures,
+    // core/v1 leaves a zero out; the API server then takes its own default.
+    ...(timing.failures === 0 ? {} : { failureThreshold: timing.failures }),
     httpGet: { ...(target.host === undefined ? {} : { host: target.host }), path, port: "probe-port", scheme: target.scheme },
     ...(timing.initialDelay === 0 ? {} : { initialDelaySeconds: timing.initialDelay }),
     periodSeconds: timing.period,

@@ -2,6 +2,7 @@
  * Phase `certs`: every row of the certificate table, adopted where it exists and is good, issued where not.
  * Actions are ordered key before certificate, authority before leaf: a run that ends in between is continued by the next plan.
  */
+import { keyAlgorithm } from "../config/key-algorithm.ts";
 import { KubestickError } from "../errors.ts";
 import type { Action, Finding, Phase, PlanInput } from "../engine/types.ts";
 import { adoptAuthority, adoptLeaf, adoptServiceAccountKey, type Adoption, type Authority, type FoundPair } from "../pki/adopt.ts";
@@ -45,7 +46,7 @@ export const certs: Phase<"certs", Record<never, never>, CertsOutput> = {
   ],
   async plan(input) {
     const { config, read } = input;
-    const algorithm = config.cluster.encryptionAlgorithm;
+    const algorithm = keyAlgorithm(config.cluster);
     const rows: Judged[] = [];
     for (const row of certificateRows(config)) {
       rows.push({ row, found: { certificate: await read.readText(certificatePath(config, row)), key: await read.readText(keyPath(config, row)) } });
@@ -102,7 +103,7 @@ async function settle(
     return { certificate: found.certificate as string, key: found.key };
   }
   if (found.certificate !== undefined) findings.push({ check: `Certificate-${row.name}`, severity: "warning", message: `${certificatePath(config, row)} is made anew: ${adoption.reason}` });
-  const key = adoption.key ?? freshKey ?? (await generateKey(config.cluster.encryptionAlgorithm));
+  const key = adoption.key ?? freshKey ?? (await generateKey(keyAlgorithm(config.cluster)));
   if (row.kind === "authority") return { certificate: await issueAuthority(row, config, key, now), key };
   if (authority?.key === undefined) throw new TypeError(`${row.name} cannot be issued without its authority's key`);
   return { certificate: await issueLeaf(row, config, key, { certificate: authority.certificate, key: authority.key }, now), key };

@@ -31,7 +31,7 @@ export const showJoinCommand: Phase<"show-join-command", Needs, Record<never, ne
         worker: joinCommand(endpoint, token, pin),
       };
     });
-    const text = pairs.map(({ controlPlane, worker }) => (controlPlane === undefined ? worker : `${controlPlane}\n\n${worker}`)).join("");
+    const text = pairs.map(({ controlPlane, worker }) => (controlPlane === undefined ? worker : `${controlPlane}\n\n${worker}`)).join("\n");
     const value = pairs.flatMap(({ controlPlane, worker }) => [...(controlPlane === undefined ? [] : [controlPlane]), worker]).map((command) => command.replaceAll(/\\\n\t/g, "").trim());
     return { actions: [], output: {}, result: { name: "joinCommands", value, text } };
   },

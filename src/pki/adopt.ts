@@ -76,7 +76,7 @@ export function adoptKubeconfig(
   /** Text of files the kubeconfig refers to, by path; undefined when absent. */
   referenced: (path: string) => string | undefined = () => undefined,
 ): Adoption {
-  const path = kubeconfigPath(row);
+  const path = kubeconfigPath(row, config);
   return withSigner(row, config, authority, path, decide(() => {
     if (text === undefined) return { decision: "issue", reason: "missing" };
     const kubeconfig = parseKubeconfig(text, path);

@@ -99,8 +99,8 @@ export function keyPath(config: ResolvedConfig, row: CertificateRow): string {
   return `${config.cluster.certificatesDir}/${row.baseName}.key`;
 }
 
-export function kubeconfigPath(row: KubeconfigRow): string {
-  return `${kubernetesDirectory}/${row.name}`;
+export function kubeconfigPath(row: KubeconfigRow, config?: Pick<ResolvedConfig, "flags">): string {
+  return `${config?.flags?.kubeconfigDirectory ?? kubernetesDirectory}/${row.name}`;
 }
 
 /** The service-account key pair has no certificate; it lives beside the table. */

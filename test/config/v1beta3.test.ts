@@ -12,8 +12,8 @@ test("loadDocuments reads v1beta3 as v1beta4 and says that it is deprecated", ()
   assert.ok(documents.every(({ apiVersion, value: { apiVersion: inside } }) => apiVersion === "kubeadm.k8s.io/v1beta4" && inside === apiVersion));
   assert.deepEqual((value("InitConfiguration")["nodeRegistration"] as Record<string, unknown>)["kubeletExtraArgs"], [{ name: "node-ip", value: "192.0.2.10" }, { name: "v", value: "4" }]);
   assert.deepEqual(value("ClusterConfiguration")["apiServer"], { extraArgs: [{ name: "a", value: "2" }, { name: "z", value: "1" }] });
-  assert.deepEqual(value("InitConfiguration")["timeouts"], { controlPlaneComponentHealthCheck: "7m" });
-  assert.deepEqual(value("JoinConfiguration")["timeouts"], { controlPlaneComponentHealthCheck: "7m", discovery: "9m" });
+  assert.deepEqual(value("InitConfiguration")["timeouts"], { controlPlaneComponentHealthCheck: "7m0s" });
+  assert.deepEqual(value("JoinConfiguration")["timeouts"], { controlPlaneComponentHealthCheck: "7m0s", discovery: "9m0s" });
   assert.equal((value("JoinConfiguration")["discovery"] as Record<string, unknown>)["timeout"], undefined);
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", /^old\.yaml:1:1: .*deprecated.*config migrate --old-config old\.yaml/);
@@ -21,7 +21,7 @@ test("loadDocuments reads v1beta3 as v1beta4 and says that it is deprecated", ()
 
 test("loadDocuments gives the time-out of a lone v1beta3 ClusterConfiguration to an InitConfiguration", () => {
   const { documents } = loadDocuments("old.yaml", "apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\napiServer: {timeoutForControlPlane: 7m}\n");
-  assert.deepEqual(documents.find(({ kind }) => kind === "InitConfiguration")?.value["timeouts"], { controlPlaneComponentHealthCheck: "7m" });
+  assert.deepEqual(documents.find(({ kind }) => kind === "InitConfiguration")?.value["timeouts"], { controlPlaneComponentHealthCheck: "7m0s" });
 });
 
 test("loadDocuments refuses in v1beta3 what only v1beta4 has, and lists of arguments", () => {

@@ -3,41 +3,12 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { resolveInitConfig } from "../../src/config/resolve.ts";
-import { runFlow } from "../../src/engine/run.ts";
-import type { RunEvent } from "../../src/engine/types.ts";
-import { initFlow } from "../../src/flows/init.ts";
-import { toYaml } from "../../src/manifests/yaml.ts";
 import { goldenCases, goldenConfig, goldenContext, goldenFacts, goldenText, type GoldenCase } from "../support/golden.ts";
+import { comparableRequests, goldenRun, placeOf, type GoldenRun } from "../support/golden-run.ts";
 import { MemoryHost } from "../support/memory-host.ts";
-import { repositoryAssets } from "../support/repository-assets.ts";
 
-interface DryRun {
-  readonly host: MemoryHost;
-  readonly events: readonly RunEvent[];
-  text(path: string): Promise<string>;
-}
-
-async function dryRun(golden: GoldenCase): Promise<DryRun> {
-  const directories = Object.fromEntries(goldenContext.caDirectories.map((path) => [path, 0o755]));
-  const host = new MemoryHost({ facts: goldenFacts, directories, files: golden === "custom" ? customPatches() : {} });
-  const { config } = resolveInitConfig({ options: { cni: "none" }, file: { name: "config.yaml", text: goldenText(golden, "config.yaml") }, facts: goldenFacts, flags: { uploadCerts: golden === "ha-vip" } });
-  const events: RunEvent[] = [];
-  const unused = (): never => { throw new Error("a dry run on a bare machine talks to nobody"); };
-  const run = runFlow(initFlow, {
-    host, config, assets: repositoryAssets, runtime: unused, connect: unused, dryRun: true, skipPhases: [], ignorePreflightErrors: ["all"],
-    signal: new AbortController().signal, outputDirectory: "/out", toYaml,
-  });
-  for await (const event of run) events.push(event);
-  return {
-    host, events,
-    async text(path) {
-      const text = await host.readText(`/out/${path}`);
-      assert.ok(text !== undefined, `${path} was not written`);
-      return text;
-    },
-  };
-}
+const dryRun = (golden: GoldenCase): Promise<GoldenRun> =>
+  goldenRun(goldenText(golden, "config.yaml"), { uploadCerts: golden === "ha-vip", ...(golden === "custom" ? { files: customPatches() } : {}) });
 
 /** The case's patches, where its configuration names them. */
 function customPatches(): Record<string, { content: string; mode: number }> {
@@ -80,19 +51,11 @@ test("init --dry-run --out gives kubeadm's files the modes kubeadm gives them", 
   }
 });
 
-/** kubeadm's dry run writes everything into one folder. */
-function placeOf(name: string): string {
-  if (name.endsWith(".conf")) return `/etc/kubernetes/${name}`;
-  if (name === "config.yaml" || name === "instance-config.yaml" || name === "kubeadm-flags.env") return `/var/lib/kubelet/${name}`;
-  if (name.endsWith(".yaml")) return `/etc/kubernetes/manifests/${name}`;
-  return `/etc/kubernetes/pki/${name}`;
-}
-
 for (const golden of goldenCases) {
   test(`init --dry-run --out records kubeadm's API requests in kubeadm's order, case ${golden}`, async () => {
     const { text } = await dryRun(golden);
-    const ours = requests(await text("api-actions.yaml"));
-    const wanted = requests(goldenText(golden, "api-actions.yaml"));
+    const ours = comparableRequests(await text("api-actions.yaml"));
+    const wanted = comparableRequests(goldenText(golden, "api-actions.yaml"));
     // kubeadm creates this binding before everything else, outside its own record (docs: the dry run does not show it).
     const compared = ours.filter(({ head }) => !head.includes("name=kubeadm:cluster-admins"));
     assert.equal(ours.length - compared.length, 1);
@@ -107,38 +70,6 @@ for (const golden of goldenCases) {
     assert.equal(commands.replaceAll(/sha256:[0-9a-f]{64}/g, "sha256:<hex>").replaceAll(/^kubestick/gm, "kubeadm"), goldenText(golden, "join-commands.txt"));
     assert.deepEqual(results.filter(({ name }) => name === "certificateKey").map(({ value }) => value), golden === "ha-vip" ? [goldenConfig(golden).init.certificateKey] : []);
   });
-}
-
-/**
- * Values that differ from run to run, or that the golden files withhold, are compared by their presence. Of the reads in phase upload-certs none
- * is: we look for certificates an earlier run uploaded, kubeadm asks twice for the token it is about to make.
- */
-function requests(text: string): { readonly head: string; readonly body: unknown }[] {
-  return text.split(/^---\n/m).map((part) => {
-    const [first = "", ...rest] = part.split("\n");
-    const redacted = rest.join("\n")
-      .replace(/certificate-authority-data: \S+/, "certificate-authority-data: REDACTED")
-      .replace(/expiration: .+/, "expiration: some time");
-    const random = !first.includes("name=bootstrap-token-abcdef ") && /name=bootstrap-token-\S+/.test(first);
-    const body = parse(redacted) as Record<string, unknown> | null;
-    return { head: first.replace(/^# \d+ /, "").replace(random ? /bootstrap-token-\S+/ : /^$/, "bootstrap-token-<random-id>"), body: unrandom(body, random) };
-  }).filter(({ head }) => !uploadReads.has(head));
-}
-
-const uploadReads: ReadonlySet<string> = new Set([
-  "GET core/v1 secrets name=bootstrap-token-<random-id> namespace=kube-system",
-  "GET core/v1 secrets name=kubeadm-certs namespace=kube-system",
-  "LIST core/v1 secrets name=- namespace=-",
-]);
-
-function unrandom(body: Record<string, unknown> | null, random: boolean): unknown {
-  const metadata = body?.["metadata"] as { name?: string; ownerReferences?: { name: string }[] } | undefined;
-  const keys = (value: unknown): string[] => Object.keys((value ?? {}) as object).sort();
-  if (body === null || metadata === undefined) return body;
-  if (metadata.name === "kubeadm-certs") {
-    return { ...body, data: keys(body["data"]), metadata: { ...metadata, ownerReferences: metadata.ownerReferences?.map((owner) => ({ ...owner, name: "bootstrap-token-<random-id>" })) } };
-  }
-  return random && body["kind"] === "Secret" ? { ...body, data: keys(body["data"]), metadata: { ...metadata, name: "bootstrap-token-<random-id>" } } : body;
 }
 
 test("init --dry-run writes nothing but its output", async () => {

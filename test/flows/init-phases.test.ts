@@ -1,7 +1,8 @@
 /** `init phase`: each phase and each step alone, in every legal order, makes what one `init` makes; out of order it changes nothing. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { initPhases } from "../../src/cli/init-phase-table.ts";
+import { readInvocation } from "../../src/cli/dispatch.ts";
+import { initPhases, phaseCommands, phaseFlags, type PhaseCommand } from "../../src/cli/init-phase-table.ts";
 import { runFlow } from "../../src/engine/run.ts";
 import { initFlow } from "../../src/flows/init.ts";
 import { actionsOf, collect, finalState, unlike, withoutRandomness, words, type Ran, type World } from "../engine/laws.ts";
@@ -84,6 +85,47 @@ describe("init phase", () => {
     await made.host.remove("/etc/kubernetes/admin.conf", {});
     const { events } = await runWell(made, ["kubeconfig/admin"]);
     assert.deepEqual(actionsOf(events).map(({ id, status }) => [id, status]), [["file/etc/kubernetes/admin.conf", "applied"]]);
+  });
+});
+
+describe("options of single phases", () => {
+  test("--kubeconfig is used as it stands for every request, and nothing is asked of this node's own API server", async () => {
+    const made = world();
+    await runWell(made);
+    await made.host.writeFile("/root/other.conf", Buffer.from("somebody's kubeconfig"), { mode: 0o600 });
+    await made.host.remove("/etc/kubernetes/admin.conf", {});
+    made.cluster.objects.delete([...made.cluster.objects.keys()].find((key) => /Deployment.*coredns/.test(key)) as string);
+    const asked = new Set<string>();
+    const context = made.context({ only: ["addon/coredns"], kubeconfig: "/root/other.conf", connect: (text, server) => { asked.add(`${text} at ${server ?? "its own server"}`); return made.cluster.connect(text); } });
+    const { outcome, events } = await collect(runFlow(initFlow, context));
+    assert.ok(outcome.ok, words(outcome));
+    assert.deepEqual([...asked], ["somebody's kubeconfig at its own server"]);
+    assert.deepEqual(actionsOf(events).filter(({ status }) => status === "applied").map(({ id }) => id), ["deployment/kube-system/coredns"]);
+    const absent = await collect(runFlow(initFlow, made.context({ only: ["addon/coredns"], kubeconfig: "/root/absent.conf" })));
+    assert.equal(absent.outcome.error?.code, "KUBECONFIG_ABSENT");
+    assert.match(absent.outcome.error.happened, /\/root\/absent\.conf/);
+  });
+
+  test("--kubeconfig-dir takes the files of phase kubeconfig, and those in /etc/kubernetes stay as they are", async () => {
+    const made = initWorld({ flags: { kubeconfigDirectory: "/root/confs" } });
+    for (const path of ["preflight", "certs/ca"]) await runWell(made, [path]);
+    const { events } = await runWell(made, ["kubeconfig"]);
+    assert.deepEqual(actionsOf(events).map(({ id, status }) => `${id} ${status}`), ["admin", "super-admin", "kubelet", "controller-manager", "scheduler"].map((name) => `file/root/confs/${name}.conf applied`));
+    assert.equal(await made.host.readText("/etc/kubernetes/admin.conf"), undefined);
+    assert.deepEqual(actionsOf((await runWell(made, ["kubeconfig"])).events).filter(({ status }) => status !== "unchanged"), []);
+  });
+
+  test("exist where kubeadm has them, next to --config, and --rootfs is refused with the reason", () => {
+    const flags = (phase: string): readonly string[] => Object.keys(phaseFlags(phaseCommands.find((entry) => entry.phase === phase) as PhaseCommand));
+    for (const phase of ["addon", "bootstrap-token", "upload-certs", "upload-config"]) assert.ok(flags(phase).includes("kubeconfig"), phase);
+    for (const phase of ["certs", "kubeconfig", "mark-control-plane"]) assert.ok(!flags(phase).includes("kubeconfig"), phase);
+    assert.ok(flags("kubeconfig").includes("kubeconfig-dir"));
+    readInvocation(["init", "phase", "upload-config", "all", "--config", "c.yaml", "--kubeconfig", "a.conf"]);
+    readInvocation(["init", "phase", "kubeconfig", "admin", "--config", "c.yaml", "--kubeconfig-dir", "/root"]);
+    assert.throws(() => readInvocation(["init", "--rootfs", "/mnt"]), (error: { code: string; happened: string; next: string }) => {
+      assert.deepEqual([error.code, /--rootfs is not here/.test(error.happened), /belong to the running system/.test(error.next)], ["CLI_FLAG_ABSENT", true, true]);
+      return true;
+    });
   });
 });
 

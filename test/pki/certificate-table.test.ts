@@ -23,7 +23,7 @@ test("files lie where kubeadm puts them, below certificatesDir", () => {
   if (etcdServer === undefined) throw new Error("no etcd-server row");
   deepStrictEqual([certificatePath(config, etcdServer), keyPath(config, etcdServer)], ["/own/pki/etcd/server.crt", "/own/pki/etcd/server.key"]);
   deepStrictEqual(serviceAccountPaths(config), { privateKey: "/own/pki/sa.key", publicKey: "/own/pki/sa.pub" });
-  deepStrictEqual(kubeconfigRows.map(kubeconfigPath), ["admin", "super-admin", "kubelet", "controller-manager", "scheduler"].map((name) => `/etc/kubernetes/${name}.conf`));
+  deepStrictEqual(kubeconfigRows.map((row) => kubeconfigPath(row)), ["admin", "super-admin", "kubelet", "controller-manager", "scheduler"].map((name) => `/etc/kubernetes/${name}.conf`));
 });
 
 test("altNames sort names, keep addresses in order, and list each once", () => {

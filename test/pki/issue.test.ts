@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { EncryptionAlgorithm } from "../../src/config/types.ts";
 import { kubeconfigRows } from "../../src/pki/certificate-table.ts";
 import { chainsTo, keyMatches, readCertificate, type CertificateFacts } from "../../src/pki/inspect.ts";
+import { addressToNumber } from "../../src/config/address.ts";
 import { issueCa, issueClient, signLeaf } from "../../src/pki/issue.ts";
 import { generateKey } from "../../src/pki/keys.ts";
 import { parseKubeconfig } from "../../src/pki/kubeconfig.ts";
@@ -20,10 +21,17 @@ const opensslWords: Readonly<Record<string, string>> = {
 };
 const words = (list: readonly string[]): string => list.map((word) => opensslWords[word] ?? word).join(", ");
 
+/** openssl writes all eight groups of an IPv6 address, in capitals. */
+function opensslAddress(address: string): string {
+  if (!address.includes(":")) return address;
+  const value = addressToNumber(address);
+  return Array.from({ length: 8 }, (_, group) => ((value >> BigInt(112 - 16 * group)) & 0xffffn).toString(16).toUpperCase()).join(":");
+}
+
 /** The facts of a certificate in the words of certs.txt. */
 function goldenWords(facts: CertificateFacts): GoldenFacts {
   const critical = (oid: string): string => (facts.extensions.find((extension) => extension.oid === oid)?.critical === true ? " [critical]" : "");
-  const names = [...facts.dnsNames.map((name) => `DNS:${name}`), ...facts.ipAddresses.map((address) => `IP Address:${address === "::1" ? "0:0:0:0:0:0:0:1" : address}`)];
+  const names = [...facts.dnsNames.map((name) => `DNS:${name}`), ...facts.ipAddresses.map((address) => `IP Address:${opensslAddress(address)}`)];
   return {
     subject: facts.subject.text.split(", ").reverse().join(","),
     issuer: facts.issuer.text.split(", ").reverse().join(","),

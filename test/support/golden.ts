@@ -1,4 +1,4 @@
-/** What the real kubeadm 1.36.2 produced for four configurations (test/golden), and the configurations as this program resolves them. */
+/** What the real kubeadm 1.36.2 produced for six configurations (test/golden), and the configurations as this program resolves them. */
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { KubeObject } from "../../src/cluster/types.ts";
@@ -6,7 +6,7 @@ import { resolveInitConfig } from "../../src/config/resolve.ts";
 import type { ResolvedConfig } from "../../src/config/types.ts";
 import type { HostFacts } from "../../src/host/types.ts";
 
-export const goldenCases = ["default", "ha-vip", "external-etcd", "custom"] as const;
+export const goldenCases = ["default", "ha-vip", "external-etcd", "custom", "dual-stack", "arguments"] as const;
 export type GoldenCase = (typeof goldenCases)[number];
 
 export function goldenText(golden: GoldenCase, path: string): string {
@@ -27,8 +27,11 @@ export const goldenFacts: HostFacts = {
   systemd: true,
   systemdResolved: false,
   capabilities: ["CAP_SYS_RESOURCE"],
-  addresses: [{ interface: "eth0", address: "192.0.2.10", family: 4, prefixLength: 24, global: true }],
-  routes: [{ destination: "default", family: 4, device: "eth0", gateway: "192.0.2.1" }],
+  addresses: [
+    { interface: "eth0", address: "192.0.2.10", family: 4, prefixLength: 24, global: true },
+    { interface: "eth0", address: "2001:db8::10", family: 6, prefixLength: 64, global: true },
+  ],
+  routes: [{ destination: "default", family: 4, device: "eth0", gateway: "192.0.2.1" }, { destination: "default", family: 6, device: "eth0", gateway: "2001:db8::1" }],
   nameservers: ["192.0.2.53"],
   conntrackWritable: true,
   commands: {},

@@ -1,0 +1,43 @@
+/**
+ * The real kubeadm 1.36 beside our dry run, for configurations that no golden file holds: everything it writes and sends has to be what we would
+ * write and send, and what it refuses we refuse. Runs where a `kubeadm` is in the assets folder.
+ */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { isKubestickError } from "../../src/errors.ts";
+import { differencesFrom, ourRun } from "../support/kubeadm-compare.ts";
+import { kubeadm, missingForKubeadm, type Capture } from "../support/kubeadm-capture.ts";
+import { acceptedCases, refusedCases, type KubeadmCase } from "../support/kubeadm-cases.ts";
+
+const missing = missingForKubeadm();
+const skip = missing === undefined ? false : `kubeadm: ${missing}`;
+
+function dryRun({ config, files = {}, uploadCerts }: KubeadmCase): Promise<Capture> {
+  const ignore = config.includes("ignorePreflightErrors") ? [] : ["--ignore-preflight-errors=all"];
+  return kubeadm(["init", "--dry-run", "--config", "/etc/kubeadm/config.yaml", ...ignore, ...(uploadCerts === true ? ["--upload-certs"] : [])], { ...files, "/etc/kubeadm/config.yaml": config });
+}
+
+/** An older minor comes with the etcd and the CoreDNS of its own release; kubeadm 1.36 installs its own everywhere (docs/kubeadm-differences.md). */
+const versionsOfTheRelease = /(etcd\.yaml: line \d+: ours "    image: registry\.k8s\.io\/etcd:3\.6\.6-0")|(coredns .*image.*ours "registry\.k8s\.io\/coredns\/coredns:v1\.13\.1")/;
+
+describe("kubeadm init --dry-run and ours", { skip, concurrency: 2 }, () => {
+  for (const [name, given] of Object.entries(acceptedCases)) {
+    test(`come to the same: ${name}`, async () => {
+      const capture = await dryRun(given);
+      assert.equal(capture.code, 0, capture.stderr);
+      const found = await differencesFrom(capture, given);
+      assert.deepEqual(found.filter((line) => name !== "an earlier minor" || !versionsOfTheRelease.test(line)), []);
+    });
+  }
+
+  for (const [name, config] of Object.entries(refusedCases)) {
+    test(`both refuse: ${name}`, async () => {
+      const capture = await dryRun({ config });
+      assert.notEqual(capture.code, 0, "kubeadm accepts it");
+      // Ours before the first phase, or as a failed run.
+      const error: unknown = await ourRun({ config }).then(({ events }) => events.find((event) => event.type === "run-finished")?.error, (thrown: unknown) => thrown);
+      assert.ok(error !== undefined, `kubeadm refuses it and we do not: ${capture.stderr}`);
+      assert.ok(!(error instanceof Error) || isKubestickError(error), String(error));
+    });
+  }
+});
