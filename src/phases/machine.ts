@@ -3,7 +3,7 @@
  *
  * Every decision must come out the same on the next run, after our own changes: what we made is never taken for what was found.
  */
-import { cidrContains, familyOf, parseCidr, parseCidrList } from "../config/address.ts";
+import { cidrContains, familyOf, isGlobalUnicast, parseCidr, parseCidrList } from "../config/address.ts";
 import type { ResolvedConfig } from "../config/types.ts";
 import type { Finding } from "../engine/types.ts";
 import type { HostFacts, HostReader, Route } from "../host/types.ts";
@@ -23,7 +23,7 @@ export interface MachineDecisions {
   readonly swapOn: boolean;
   readonly restrictOomScoreAdj: boolean;
   readonly conntrackReadOnly: boolean;
-  /** Address the kubelet must be told, because it could not find one itself. */
+  /** Address the kubelet must be told, because it could not find one itself; two with a comma, one of each family, in a cluster of two. */
   readonly nodeIp?: string;
   /** One line each, for the plan. */
   readonly findings: readonly Finding[];
@@ -63,9 +63,20 @@ export async function decideMachine(
 
   const { advertiseAddress } = config.init.localAPIEndpoint;
   const pathless = !facts.routes.some((route) => route.destination === "default" && route.family === familyOf(advertiseAddress));
-  if (pathless) note("info", "NodeIP", "this host has no default route, by which the kubelet would find the node's address", `The kubelet is told to use ${advertiseAddress} (--node-ip).`);
+  const nodeIp = [advertiseAddress, ...otherFamily(config, facts)].join(",");
+  if (pathless) note("info", "NodeIP", "this host has no default route, by which the kubelet would find the node's address", `The kubelet is told to use ${nodeIp} (--node-ip).`);
 
-  return { ownRuntime, serviceRoutes, ...resolver, cgroupV1, swapOn, restrictOomScoreAdj, conntrackReadOnly, ...(pathless ? { nodeIp: advertiseAddress } : {}), findings };
+  return { ownRuntime, serviceRoutes, ...resolver, cgroupV1, swapOn, restrictOomScoreAdj, conntrackReadOnly, ...(pathless ? { nodeIp } : {}), findings };
+}
+
+/** In a cluster of both families, the node's address of the one that is not advertised: on the same interface, if there is one. */
+function otherFamily(config: ResolvedConfig, facts: HostFacts): readonly string[] {
+  const { localAPIEndpoint: { advertiseAddress } } = config.init;
+  const { serviceSubnet, podSubnet } = config.cluster.networking;
+  const families = new Set([serviceSubnet, podSubnet ?? serviceSubnet].flatMap((text) => parseCidrList(text) ?? []).map(({ family }) => family));
+  const device = facts.addresses.find(({ address }) => address === advertiseAddress)?.interface;
+  const other = facts.addresses.find((candidate) => candidate.interface === device && candidate.global && isGlobalUnicast(candidate.address) && candidate.family !== familyOf(advertiseAddress));
+  return families.size === 2 && other !== undefined ? [other.address] : [];
 }
 
 function wantedRoutes(config: ResolvedConfig, facts: HostFacts): readonly Route[] {
