@@ -89,7 +89,7 @@ export const commands: readonly Command[] = [
   command({
     path: ["package", "verify"],
     summary: "Check every byte of a package against its digests",
-    description: "Reads the whole package once and compares every entry with the digest in the index. Names the first entry that does not match.",
+    description: "Reads the whole file once and compares every megabyte of it with its hash in the index. Names each damaged part and the bytes that are wrong.",
     examples: [
       { comment: "After copying, before init", line: "kubestick package verify" },
       { comment: "Another file", line: "kubestick package verify /media/stick/kubestick-offline" },
@@ -97,6 +97,20 @@ export const commands: readonly Command[] = [
     flags: { output },
     positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],
     run: async (flags, positionals, io) => (await import("./package.ts")).verifyCommand(flags, positionals, io),
+  }),
+  command({
+    path: ["package", "repair"],
+    summary: "Mend a damaged package from an intact copy",
+    description:
+      "Compares FILE piece by piece with what the intact copy says it has to be, and writes only the pieces that are wrong or missing, in place. "
+      + "Everything is checked before the first byte is written; another package is refused.",
+    examples: [
+      { comment: "The copy on this machine mends the one on the stick", line: "kubestick package repair /media/kubestick" },
+      { comment: "Both named", line: "kubestick package repair stick --from /srv/kubestick" },
+    ],
+    flags: { from: { type: "string", placeholder: "FILE", completes: "file", description: "Intact copy of the same package; the running executable when left out" }, output },
+    positionals: [{ name: "FILE", description: "Damaged kubestick file" }],
+    run: async (flags, positionals, io) => (await import("./package.ts")).repairCommand(flags, positionals, io),
   }),
   command({
     path: ["token", "generate"],

@@ -1,7 +1,9 @@
-/** `kubestick package show` and `kubestick package verify`. */
+/** `kubestick package show`, `kubestick package verify` and `kubestick package repair`. */
 import { KubestickError } from "../errors.ts";
+import { placeText } from "../package/damage.ts";
 import { summarize, type PackageSummary } from "../package/inspect.ts";
 import { openPackage } from "../package/reader.ts";
+import { repairPackage, type RepairResult } from "../package/repair.ts";
 import type { PackageReader } from "../package/types.ts";
 import { runningExecutable } from "./executable.ts";
 import type { Io, OutputFormat } from "./io.ts";
@@ -12,16 +14,18 @@ import { workEvents } from "./work-events.ts";
 
 /** The file a person named, else the running executable. */
 export async function openNamedPackage(file: string | undefined, attempted: string): Promise<PackageReader> {
+  return openPackage(namedFile(file, attempted));
+}
+
+function namedFile(file: string | undefined, attempted: string): string {
   const path = file ?? runningExecutable();
-  if (path === undefined) {
-    throw new KubestickError({
-      code: "PACKAGE_ABSENT",
-      attempted,
-      happened: "This program runs from its source tree and carries no package.",
-      next: "Name a kubestick file that \"kubestick pack\" has written.",
-    });
-  }
-  return openPackage(path);
+  if (path !== undefined) return path;
+  throw new KubestickError({
+    code: "PACKAGE_ABSENT",
+    attempted,
+    happened: "This program runs from its source tree and carries no package.",
+    next: "Name a kubestick file that \"kubestick pack\" has written.",
+  });
 }
 
 export async function showCommand(flags: { readonly output?: string }, positionals: readonly string[], io: Io): Promise<void> {
@@ -71,4 +75,34 @@ export async function verifyCommand(flags: { readonly output?: string }, positio
   } finally {
     await reader.close();
   }
+}
+
+export async function repairCommand(flags: { readonly from?: string; readonly output?: string }, positionals: readonly string[], io: Io): Promise<void> {
+  const [path = ""] = positionals;
+  const from = namedFile(flags.from, `repairing ${path}`);
+  const phases = [{ id: "compare", title: "Compare every byte with what the intact copy says" }, { id: "write", title: "Write what was wrong" }];
+  const events = workEvents("repair", phases, async (report) => {
+    report.phase("compare");
+    const result = await repairPackage({
+      path, from, signal: io.signal,
+      progress: (step, { done, total, label }) => {
+        report.phase(step);
+        report.progress({ id: "package", done, total, label });
+      },
+    });
+    return { name: "repair", value: result, text: repairedText(result) };
+  }, io.clock);
+  await renderRun(events, io, { title: "kubestick package repair", format: (flags.output ?? "text") as OutputFormat, continueWith: "Run the same command again: it goes on where it stopped." });
+}
+
+function repairedText({ path, repaired, cutOff, size }: RepairResult): string {
+  if (repaired.length === 0 && cutOff === 0) return `${path}: ${formatBytes(size)}, every byte as packed, nothing to repair\n`;
+  return [
+    ...repaired.map((place) => `${place.part}: ${placeText(place)} repaired`),
+    ...(cutOff === 0 ? [] : [`${cutOff} bytes behind the end of the package cut off`]),
+    `${path}: every byte as packed now`,
+    // What was just written is still in memory; only reading the medium anew says whether it keeps it.
+    `next: Take the medium out, put it in again and run \`kubestick package verify ${path}\`: a place that goes bad again means a worn medium.`,
+    "",
+  ].join("\n");
 }
