@@ -89,4 +89,23 @@ export const clusterCommands: readonly Command[] = [
     positionals: [{ name: "FILE", description: "The ticket" }],
     run: async (flags, positionals, io) => (await import("./ticket.ts")).ticketShowCommand(flags, positionals, io),
   }),
+  command({
+    path: ["package", "serve"],
+    summary: "Lend the package in this file to other nodes for a while",
+    description:
+      "Runs on a control plane and hands the package to nodes that have only the bare executable. A node has to hold a valid token (a ticket has one), which it proves without sending it; this "
+      + "side proves itself with a certificate of the cluster's CA, which the ticket pins. Nothing is served before this command runs and after it ends.",
+    examples: [
+      { comment: "For an hour, or until Ctrl-C", line: "kubestick package serve" },
+      { comment: "Another file, on one address, for ten minutes", line: "kubestick package serve /media/stick/kubestick-offline --listen 192.0.2.10 --for 10m" },
+    ],
+    flags: {
+      "cert-dir": { type: "string", placeholder: "DIR", default: "/etc/kubernetes/pki", completes: "directory", description: "Where ca.crt and ca.key of the cluster are" },
+      for: { type: "duration", placeholder: "DURATION", default: "1h0m0s", description: "Time after which it ends by itself" },
+      kubeconfig,
+      listen: { type: "string", placeholder: "[ADDRESS][:PORT]", default: "all addresses, port 6445", description: "Where to listen" },
+    },
+    positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],
+    run: async (flags, positionals, io) => (await import("./package-serve.ts")).packageServeCommand(flags, positionals, io),
+  }),
 ];

@@ -8,7 +8,7 @@
 import { clusterCommands, clusterGroups } from "./cluster-commands.ts";
 import { initPhaseCommands, initPhaseGroups } from "./init-phase-commands.ts";
 import { command, type Command, type CommandGroup } from "./command.ts";
-import { config, criSocket, featureGates, imageRepository, initFlags, kubernetesVersion, output, packageFile, packFlags, resetFlags } from "./flag-tables.ts";
+import { config, criSocket, featureGates, imageRepository, initFlags, kubernetesVersion, output, packageFile, packageFrom, packFlags, resetFlags, ticket } from "./flag-tables.ts";
 
 /** Words that only hold commands. */
 export const groups: readonly CommandGroup[] = [
@@ -143,8 +143,9 @@ export const commands: readonly Command[] = [
     examples: [
       { comment: "Before init, to have the longest step done", line: "kubestick config images pull" },
       { comment: "For a configuration file, from another kubestick file", line: "kubestick config images pull --config cluster.yaml --package /media/stick/kubestick-offline" },
+      { comment: "From another node on which \"kubestick package serve\" runs", line: "kubestick config images pull --ticket ticket.yaml --package-from 192.0.2.10" },
     ],
-    flags: { config, "cri-socket": criSocket, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, output },
+    flags: { config, "cri-socket": criSocket, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, "package-from": packageFrom, ticket, output },
     run: async (flags, _, io) => (await import("./config-images-pull.ts")).imagesPullCommand(flags, io),
   }),
   command({

@@ -16,14 +16,18 @@ import { parseFeatureGates } from "./init-options.ts";
 import type { Io, OutputFormat } from "./io.ts";
 import { machinePorts, type MachinePorts } from "./machine.ts";
 import { openNamedPackage } from "./package.ts";
+import { openTicketPackage } from "./peer-package.ts";
 import { renderRun } from "./render.ts";
 
 export interface ImagesPullFlags extends ImagesFlags {
   readonly "cri-socket"?: string;
+  readonly "package-from"?: string;
+  readonly ticket?: string;
 }
 
 export async function imagesPullCommand(flags: ImagesPullFlags, io: Io): Promise<void> {
-  const pkg = await openNamedPackage(flags.package, "loading images from a package");
+  const from = flags["package-from"];
+  const pkg = from === undefined ? await openNamedPackage(flags.package, "loading images from a package") : await openTicketPackage(from, flags.ticket, io.signal);
   try {
     await renderRun(pullEvents(flags, io.signal, pkg, machinePorts("kubestick config images pull")), io, {
       title: "kubestick config images pull", format: (flags.output ?? "text") as OutputFormat, continueWith: "Run the same command again: it continues where it stopped.",

@@ -92,3 +92,8 @@ export const resetFlags = {
 export const kubeconfig = {
   type: "string", withConfig: true, placeholder: "FILE", completes: "file", default: "$KUBECONFIG, ~/.kube/config, /etc/kubernetes/admin.conf", description: "Kubeconfig with which the cluster is reached",
 } as const satisfies FlagSpec;
+
+export const packageFrom = {
+  type: "string", withConfig: true, placeholder: "HOST[:PORT]", description: "Read the package from a node on which \"kubestick package serve\" runs, instead of from a file; nothing of it is stored here",
+} as const satisfies FlagSpec;
+export const ticket = { type: "string", withConfig: true, placeholder: "FILE", completes: "file", description: "Join ticket that says whom to trust, with --package-from" } as const satisfies FlagSpec;
