@@ -41,7 +41,7 @@ export function flannelObjects(manifest: string, networks: readonly Cidr[]): rea
   const v4 = networks.find((network) => network.family === 4);
   const v6 = networks.find((network) => network.family === 6);
   return objects.map((value) => {
-    if (value.kind === "DaemonSet") return withNodeInterface(value);
+    if (value.kind === "DaemonSet") return withNodeInterface(value, v4 !== undefined && v6 !== undefined);
     if (value.kind !== "ConfigMap") return value;
     const data = value["data"] as Readonly<Record<string, string>>;
     const published = JSON.parse(data["net-conf.json"] as string) as Record<string, unknown>;
@@ -58,15 +58,25 @@ export function flannelObjects(manifest: string, networks: readonly Cidr[]): rea
 /**
  * flannel takes the interface of the default route and exits where there is none. The interface that carries the node's own address is the
  * right one with and without a default route, and on machines with several networks too.
+ *
+ * With both families an address of --iface gives flannel that family alone (pkg/ipmatch/match.go); the other one must come by --public-ipv6. Only
+ * `status.hostIPs` knows both, in the node's order and in one text, so a shell, which the published image has, takes it apart.
  */
-function withNodeInterface(daemonSet: KubeObject): KubeObject {
-  const copy = structuredClone(daemonSet) as KubeObject & { readonly spec: { readonly template: { readonly spec: { readonly containers: readonly { readonly name: string; readonly args: string[]; readonly env: unknown[] }[] } } } };
+function withNodeInterface(daemonSet: KubeObject, bothFamilies: boolean): KubeObject {
+  const copy = structuredClone(daemonSet) as KubeObject & { readonly spec: { readonly template: { readonly spec: { readonly containers: readonly { readonly name: string; command: readonly string[]; readonly args: string[]; readonly env: unknown[] }[] } } } };
   const container = copy.spec.template.spec.containers.find((candidate) => candidate.name === "kube-flannel");
   if (container === undefined) throw new TypeError("the flannel manifest has no container kube-flannel");
+  if (bothFamilies) {
+    container.env.push({ name: "HOST_IPS", valueFrom: { fieldRef: { fieldPath: "status.hostIPs" } } });
+    container.command = ["/bin/sh", "-c", `${splitHostIps} exec ${container.command.join(" ")} --iface="$v4" --public-ip="$v4" --public-ipv6="$v6" "$@"`, "flanneld"];
+    return copy;
+  }
   container.env.push({ name: "HOST_IP", valueFrom: { fieldRef: { fieldPath: "status.hostIP" } } });
   container.args.push("--iface=$(HOST_IP)");
   return copy;
 }
+
+const splitHostIps = 'IFS=,; for address in $HOST_IPS; do case $address in *:*) v6=$address;; *) v4=$address;; esac; done; unset IFS;';
 
 /** Every image the published manifest refers to, each once. */
 export function flannelImages(manifest: string): readonly string[] {

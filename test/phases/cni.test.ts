@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { parse } from "yaml";
@@ -36,6 +37,18 @@ test("flannelObjects gives both networks for dual stack", () => {
   const data = objects.find((value) => value.kind === "ConfigMap")?.["data"] as Record<string, string>;
   const network = JSON.parse(data["net-conf.json"] as string) as Record<string, unknown>;
   assert.deepEqual([network["Network"], network["EnableIPv6"], network["IPv6Network"]], ["10.0.0.0/8", true, "fd00::/48"]);
+});
+
+test("flannelObjects gives flannel an address of each family for dual stack, in whichever order the node has them", () => {
+  const objects = flannelObjects(repository("bundle/cni/flannel.yaml"), [{ family: 4, base: 0x0a000000n, prefixLength: 8 }, { family: 6, base: 0xfd00n << 112n, prefixLength: 48 }]);
+  const set = objects.find((value) => value.kind === "DaemonSet") as never as { spec: { template: { spec: { containers: { command: string[]; args: string[]; env: { name: string }[] }[] } } } };
+  const [container] = set.spec.template.spec.containers;
+  assert.ok(container !== undefined && container.env.some((variable) => variable.name === "HOST_IPS"));
+  const [shell = "", ...argv] = container.command;
+  for (const addresses of ["10.0.0.5,fd00::5", "fd00::5,10.0.0.5"]) {
+    const said: string = execFileSync(shell, [...argv, ...container.args].map((word) => word.replace("exec /opt/bin/flanneld", "exec echo")), { env: { HOST_IPS: addresses }, encoding: "utf8" });
+    assert.equal(said, "--iface=10.0.0.5 --public-ip=10.0.0.5 --public-ipv6=fd00::5 --ip-masq --kube-subnet-mgr --healthz-port=8081\n");
+  }
 });
 
 test("flannel's manifest names exactly the images that packages carry", () => {
