@@ -4,6 +4,7 @@ import { config, dryRun, kubeconfig, output } from "./flag-tables.ts";
 
 export const clusterGroups: readonly CommandGroup[] = [
   { path: ["ticket"], summary: "Join tickets: all that a new node needs in one file for the stick" },
+  { path: ["kubeconfig"], summary: "Kubeconfigs for people and programs" },
 ];
 
 export const clusterCommands: readonly Command[] = [
@@ -107,5 +108,23 @@ export const clusterCommands: readonly Command[] = [
     },
     positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],
     run: async (flags, positionals, io) => (await import("./package-serve.ts")).packageServeCommand(flags, positionals, io),
+  }),
+  command({
+    path: ["kubeconfig", "user"],
+    summary: "Write a kubeconfig for one more user",
+    description: "Issues a client certificate with the cluster's CA on this machine, or takes a token, and prints a kubeconfig. No right is given: bind a role to the name or to a group with kubectl.",
+    examples: [
+      { comment: "For a person, for a day", line: "kubestick kubeconfig user --client-name anna --validity-period 24h > anna.conf" },
+      { comment: "In two groups", line: "kubestick kubeconfig user --client-name anna --org developers,operators" },
+      { comment: "With the endpoint and folders of a configuration", line: "kubestick kubeconfig user --client-name anna --config cluster.yaml" },
+    ],
+    flags: {
+      "client-name": { type: "string", withConfig: true, placeholder: "NAME", description: "Name of the user, the certificate's common name; required" },
+      config,
+      org: { type: "strings", withConfig: true, placeholder: "GROUPS", description: "Groups of the user, the certificate's organizations" },
+      token: { type: "string", withConfig: true, placeholder: "TOKEN", description: "A token for the kubeconfig, instead of a certificate" },
+      "validity-period": { type: "duration", withConfig: true, placeholder: "DURATION", default: "8760h0m0s", description: "Time until the certificate expires" },
+    },
+    run: async (flags, _, io) => (await import("./kubeconfig-user.ts")).kubeconfigUserCommand(flags, io),
   }),
 ];

@@ -32,6 +32,8 @@ export interface Signer {
 export interface LeafRequest extends AltNames, Validity {
   readonly commonName: string;
   readonly organization?: string;
+  /** Instead of `organization`, several. */
+  readonly organizations?: readonly string[];
   readonly usages: readonly Usage[];
 }
 
@@ -118,7 +120,7 @@ export async function signLeaf(request: LeafRequest, key: string, signer: Signer
   const certificate = await x509.X509CertificateGenerator.create(
     {
       serialNumber: serialNumber(),
-      subject: subjectName(request.commonName, request.organization),
+      subject: subjectName(request.commonName, request.organizations ?? (request.organization === undefined ? [] : [request.organization])),
       issuer: authority.subjectName,
       notBefore: request.notBefore,
       notAfter: request.notAfter,
@@ -138,9 +140,9 @@ export async function signLeaf(request: LeafRequest, key: string, signer: Signer
   return pemText(certificate);
 }
 
-/** Organization before common name: the order of Go's pkix.Name. */
-function subjectName(commonName: string, organization?: string): InstanceType<typeof x509.Name> {
-  return new x509.Name([...(organization === undefined ? [] : [{ O: [nameText(organization)] }]), { CN: [nameText(commonName)] }]);
+/** Organizations, all in one set, before common name: the order of Go's pkix.Name. */
+function subjectName(commonName: string, organizations: readonly string[] = []): InstanceType<typeof x509.Name> {
+  return new x509.Name([...(organizations.length === 0 ? [] : [{ O: organizations.map(nameText) }]), { CN: [nameText(commonName)] }]);
 }
 
 /** PrintableString where the text allows it, else UTF8String, as Go does; and never the library's own unquoting of the text. */
