@@ -179,6 +179,10 @@ test("openPackage says PACKAGE_FORMAT for a package of a later format", async ()
 
 // ---------------------------------------------------------------- mutations
 
+/** Of each test; `npm run fuzz` tries more. */
+const rounds = Number(process.env["KUBESTICK_FUZZ"] ?? 3000);
+const seed = Number(process.env["KUBESTICK_FUZZ_SEED"] ?? 20_260);
+
 function random(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -206,19 +210,19 @@ test("openPackage answers every mutation of ELF header, header and footer with a
   const path = await smallPackage(dir.path);
   const whole = await readFile(path);
   const regions = [[0, 120], [START, START + HEADER_SIZE], [whole.length - FOOTER_SIZE, whole.length]] as const;
-  const pick = random(20_260);
+  const pick = random(seed);
   const file = await open(path, "r+");
   const started = performance.now();
-  for (let round = 0; round < 3000; round++) {
+  for (let round = 0; round < rounds; round++) {
     const [from, to] = regions[round % regions.length] ?? regions[0];
     const change = mutated(whole.subarray(from, to), pick);
     await file.write(change, 0, change.length, from);
     // throws whatever is not a KubestickError
-    assert.notEqual((await failureOf(path))?.code, "PACKAGE_UNREADABLE");
+    assert.notEqual((await failureOf(path))?.code, "PACKAGE_UNREADABLE", `round ${round} of seed ${seed}`);
     await file.write(whole, from, to - from, from);
   }
   await file.close();
-  assert.ok(performance.now() - started < 60_000);
+  assert.ok(performance.now() - started < 20 * Math.max(rounds, 3000));
   assert.equal(await failureOf(path), undefined);
 });
 
@@ -227,9 +231,9 @@ test("openPackage answers every mutation of an index whose digests were made rig
   const path = await smallPackage(dir.path);
   const whole = await readFile(path);
   const { indexOffset, indexLength } = await layoutOf(path);
-  const pick = random(36);
+  const pick = random(seed + 36);
   const codes = new Map<string, number>();
-  for (let round = 0; round < 3000; round++) {
+  for (let round = 0; round < rounds; round++) {
     const index = mutated(whole.subarray(indexOffset, indexOffset + indexLength), pick);
     const fileLength = indexOffset + index.length + FOOTER_SIZE;
     const header = decodeHeader(whole.subarray(START, START + HEADER_SIZE));
@@ -255,7 +259,7 @@ test("openPackage answers every mutation of an index whose digests were made rig
       }
     }
   }
-  assert.ok((codes.get("PACKAGE_INDEX") ?? 0) > 100, JSON.stringify([...codes]));
+  assert.ok((codes.get("PACKAGE_INDEX") ?? 0) > rounds / 30, JSON.stringify([...codes]));
 });
 
 test("decodeIndex refuses an index that breaks a rule and says which", async () => {
