@@ -46,6 +46,21 @@ const orders: Readonly<Record<string, readonly string[]>> = {
   ).flatMap((id) => (id === "control-plane" ? ["control-plane/scheduler", "control-plane/apiserver", "control-plane/controller-manager", "etcd/local"] : [id])),
 };
 
+/** Two by default; KUBESTICK_ORDERS=20 tries more, KUBESTICK_FUZZ_SEED others. */
+const seeds = Array.from({ length: Number(process.env["KUBESTICK_ORDERS"] ?? 2) }, (_, index) => Number(process.env["KUBESTICK_FUZZ_SEED"] ?? 1) + index);
+const afterKubeletStart: ReadonlySet<string> = new Set(ids.slice(ids.indexOf("wait-control-plane")));
+
+/** mulberry32. */
+function random(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
+  };
+}
+
 describe("init phase", () => {
   test("names every phase and step of the flow, in its order and with its titles", () => {
     assert.deepEqual(initPhases, initFlow.phases.map(({ id, title, steps = [] }) => ({ phase: id, title, steps: steps.map((step) => ({ id: step.id, title: step.title })) })));
@@ -63,6 +78,40 @@ describe("init phase", () => {
       const { events } = await runWell(single);
       assert.deepEqual(actionsOf(events).filter(({ status }) => status !== "unchanged"), []);
       for (const path of order) assert.deepEqual(actionsOf((await runWell(single, [path])).events).filter(({ status }) => status !== "unchanged"), [], path);
+    });
+  }
+
+  // Which orders are legal the phases say themselves: what is refused as PHASE_NEEDED has to have changed nothing, and is tried again later.
+  for (const seed of seeds) {
+    test(`ends where one init ends in an order drawn by lot (seed ${seed})`, async () => {
+      const whole = world();
+      await runWell(whole);
+      const single = world();
+      const choose = random(seed);
+      const waiting = ids.flatMap((id) => (choose(2) === 0 ? paths(id) : [id]));
+      const done: string[] = [];
+      let refused = 0;
+      while (waiting.length > 0) {
+        // Nobody answers requests before the kubelet has started, and a kubelet that starts later than its manifests are written finds them.
+        const ready = waiting.filter((path) => !afterKubeletStart.has(path.split("/")[0] as string) || done.includes("kubelet-start"))
+          .filter((path) => path !== "kubelet-start" || !waiting.some((other) => /^(kubeconfig|etcd|control-plane|certs|images)/.test(other)));
+        const path = ready[choose(ready.length)] as string;
+        const before = single.host.ledger.writes.length;
+        const { outcome } = await run(single, [path]);
+        if (!outcome.ok) {
+          // Images need a runtime, whoever started it.
+          const early = path === "images" && !done.includes("node") && !done.includes("node/runtime") ? "RUNTIME_UNREACHABLE" : "PHASE_NEEDED";
+          assert.equal(outcome.error?.code, early, `${path} after ${done.join(", ")}: ${words(outcome)}`);
+          assert.equal(single.host.ledger.writes.length, before, `${path} was refused after ${done.join(", ")} and changed something`);
+          refused++;
+          continue;
+        }
+        waiting.splice(waiting.indexOf(path), 1);
+        done.push(path);
+      }
+      assert.ok(refused > 0, "no order was tried that is not legal");
+      assert.deepEqual(unlike(finalState(whole, normalise), finalState(single, normalise)), [], done.join(", "));
+      assert.deepEqual(actionsOf((await runWell(single)).events).filter(({ status }) => status !== "unchanged"), [], done.join(", "));
     });
   }
 
