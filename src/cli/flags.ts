@@ -168,6 +168,7 @@ function badValue(command: string, written: string, value: string, rule: string)
 
 /** Flags of kubeadm that this program does not have, with the reason. */
 const absent: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(["apiserver", "controller-manager", "scheduler"].map((name) => [`--${name}-extra-args`, `It is deprecated there. Write the arguments as extraArgs into the configuration file, where init, phases and upgrades find them, and name it with --config`])),
   "--rootfs": "Units, kernel settings, routes and the container runtime belong to the running system, and in another root only the files would change. Run kubestick inside that system: on the machine itself, or with a shell in its container",
 };
 
@@ -175,7 +176,7 @@ function unknownFlag(command: string, written: string, table: FlagTable, meant?:
   const reason = absent[written];
   if (reason !== undefined) {
     return new KubestickError({
-      code: "CLI_FLAG_ABSENT", attempted: `reading the arguments of "${command}"`, happened: `kubeadm's ${written} is not here: a node cannot be made in another root than its own.`,
+      code: "CLI_FLAG_ABSENT", attempted: `reading the arguments of "${command}"`, happened: `kubeadm's ${written} is not here.`,
       next: `${reason}; nothing was changed.`,
     });
   }

@@ -12,9 +12,10 @@ import { acceptedCases, refusedCases, type KubeadmCase } from "../support/kubead
 const missing = missingForKubeadm();
 const skip = missing === undefined ? false : `kubeadm: ${missing}`;
 
-function dryRun({ config, files = {}, uploadCerts }: KubeadmCase): Promise<Capture> {
-  const ignore = config.includes("ignorePreflightErrors") ? [] : ["--ignore-preflight-errors=all"];
-  return kubeadm(["init", "--dry-run", "--config", "/etc/kubeadm/config.yaml", ...ignore, ...(uploadCerts === true ? ["--upload-certs"] : [])], { ...files, "/etc/kubeadm/config.yaml": config });
+function dryRun({ config, flags = [], files = {}, uploadCerts }: KubeadmCase): Promise<Capture> {
+  const file = config === undefined ? [] : ["--config", "/etc/kubeadm/config.yaml"];
+  const ignore = config?.includes("ignorePreflightErrors") === true ? [] : ["--ignore-preflight-errors=all"];
+  return kubeadm(["init", "--dry-run", ...file, ...flags, ...ignore, ...(uploadCerts === true ? ["--upload-certs"] : [])], { ...files, ...(config === undefined ? {} : { "/etc/kubeadm/config.yaml": config }) });
 }
 
 /** An older minor comes with the etcd and the CoreDNS of its own release; kubeadm 1.36 installs its own everywhere (docs/kubeadm-differences.md). */

@@ -1,5 +1,6 @@
 /** `init --dry-run --out` on the machine the golden files were captured on, and its API requests in a form that two runs can be compared by. */
 import { parse } from "yaml";
+import type { InitOptions } from "../../src/config/options.ts";
 import { resolveInitConfig } from "../../src/config/resolve.ts";
 import { runFlow } from "../../src/engine/run.ts";
 import type { RunEvent } from "../../src/engine/types.ts";
@@ -20,12 +21,15 @@ export interface GoldenRunOptions {
   /** Files on the machine by absolute path: patches, found certificates. */
   readonly files?: Readonly<Record<string, { readonly content: string; readonly mode: number }>>;
   readonly uploadCerts?: boolean;
+  /** What was typed instead of, or beside, a file. */
+  readonly options?: InitOptions;
+  readonly skipTokenPrint?: boolean;
 }
 
 /** Without a CNI of ours, because kubeadm has none and so sets no pod network. Throws what a person would see when the configuration is refused. */
-export async function goldenRun(config: string, { files = {}, uploadCerts = false }: GoldenRunOptions = {}): Promise<GoldenRun> {
+export async function goldenRun(config: string | undefined, { files = {}, uploadCerts = false, options = {}, skipTokenPrint = false }: GoldenRunOptions = {}): Promise<GoldenRun> {
   const host = new MemoryHost({ facts: goldenFacts, directories: Object.fromEntries(goldenContext.caDirectories.map((path) => [path, 0o755])), files });
-  const { config: resolved } = resolveInitConfig({ options: { cni: "none" }, file: { name: "config.yaml", text: config }, facts: goldenFacts, flags: { uploadCerts } });
+  const { config: resolved } = resolveInitConfig({ options: { ...options, cni: "none" }, ...(config === undefined ? {} : { file: { name: "config.yaml", text: config } }), facts: goldenFacts, flags: { uploadCerts, skipTokenPrint } });
   const events: RunEvent[] = [];
   const unused = (): never => { throw new Error("a dry run on a bare machine talks to nobody"); };
   const run = runFlow(initFlow, {
@@ -57,7 +61,9 @@ export function comparableRequests(text: string, known: readonly string[] = ["ab
     const [first = "", ...rest] = part.split("\n");
     const redacted = rest.join("\n")
       .replace(/certificate-authority-data: \S+/, "certificate-authority-data: REDACTED")
-      .replace(/expiration: .+/, "expiration: some time");
+      .replace(/expiration: .+/, "expiration: some time")
+      // The name of the program stands in the description of a token.
+      .replace(/ {2}description: (\S+)/, (_, text: string) => `  description: ${Buffer.from(Buffer.from(text, "base64").toString().replace("kubestick", "kubeadm")).toString("base64")}`);
     const random = /name=bootstrap-token-\S+/.test(first) && !known.some((id) => first.includes(`name=bootstrap-token-${id} `));
     const body = parse(redacted) as Record<string, unknown> | null;
     return { head: first.replace(/^# \d+ /, "").replace(random ? /bootstrap-token-\S+/ : /^$/, "bootstrap-token-<random-id>"), body: unrandom(body, random) };

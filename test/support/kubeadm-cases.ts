@@ -1,7 +1,10 @@
 /** Configurations beyond the golden ones, each with a corner of v1beta4 in it: what kubeadm makes of them, and which of them it refuses. */
 
 export interface KubeadmCase {
-  readonly config: string;
+  /** Absent: what is typed is all there is. */
+  readonly config?: string;
+  /** Flags of `init`. */
+  readonly flags?: readonly string[];
   /** Files on the machine below /etc by absolute path. */
   readonly files?: Readonly<Record<string, string>>;
   readonly uploadCerts?: true;
@@ -170,6 +173,13 @@ tlsCipherSuites: [TLS_AES_128_GCM_SHA256]
       [patch("etcd1.yaml")]: "",
     },
   },
+  "flags alone": {
+    flags: ["--token=abcdef.0123456789abcdef", "--token-ttl=0", "--kubernetes-version=1.36.2", "--node-name=cp1", "--apiserver-advertise-address=192.0.2.10", "--apiserver-bind-port=7443", "--apiserver-cert-extra-sans=API.example,198.51.100.9",
+      "--control-plane-endpoint=lb.example", "--cri-socket=unix:///run/x.sock", "--image-repository=registry.example/k8s", "--pod-network-cidr=10.20.0.0/16", "--service-cidr=10.30.0.0/20", "--service-dns-domain=flags.example", "--skip-token-print", "--feature-gates=PublicKeysECDSA=true"],
+  },
+  "flags: another folder of certificates, phases left out": { flags: ["--token=abcdef.0123456789abcdef", "--kubernetes-version=v1.36.2", "--node-name=cp1", "--cert-dir=/etc/own/pki", "--skip-phases=addon/coredns,mark-control-plane"] },
+  "a name beside the file": { config: documents("nodeRegistration: {name: other}\n", ""), flags: ["--node-name=cp1"] },
+  "phases left out beside the file win over those in it": { config: documents("skipPhases: [addon/kube-proxy]\n", ""), flags: ["--skip-phases=addon/coredns"] },
   "v1beta3": {
     config: "apiVersion: kubeadm.k8s.io/v1beta3\nkind: InitConfiguration\nbootstrapTokens: [{token: abcdef.0123456789abcdef}]\nnodeRegistration: {name: cp1, kubeletExtraArgs: {v: \"3\", node-ip: 192.0.2.10}}\nlocalAPIEndpoint: {advertiseAddress: 192.0.2.10}\n---\napiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\nkubernetesVersion: v1.36.2\napiServer: {timeoutForControlPlane: 2m, extraArgs: {z: \"1\", a: \"2\"}}\netcd: {local: {extraArgs: {b: c}}}\n",
   },

@@ -1,6 +1,8 @@
 /** One configuration, two programs: everything in which our dry run differs from what kubeadm wrote. */
 import { isDeepStrictEqual } from "node:util";
 import { parse } from "yaml";
+import { readInvocation, type Invocation } from "../../src/cli/dispatch.ts";
+import { initOptionsFromFlags, type InitFlags } from "../../src/cli/init-options.ts";
 import { parseKubeconfig } from "../../src/pki/kubeconfig.ts";
 import { comparableRequests, goldenRun, placeOf, type GoldenRun } from "./golden-run.ts";
 import { apiActions, joinCommands, type Capture } from "./kubeadm-capture.ts";
@@ -9,7 +11,9 @@ import { certificateFacts } from "./openssl-facts.ts";
 
 export function ourRun(given: KubeadmCase): Promise<GoldenRun> {
   const files = Object.fromEntries(Object.entries(given.files ?? {}).map(([path, content]) => [path, { content, mode: 0o644 }]));
-  return goldenRun(given.config, { files, uploadCerts: given.uploadCerts === true });
+  const { arguments: typed } = readInvocation(["init", ...(given.flags ?? [])]) as Extract<Invocation, { kind: "command" }>;
+  const request = initOptionsFromFlags(typed.flags as InitFlags);
+  return goldenRun(given.config, { files, uploadCerts: given.uploadCerts === true, options: request.options, skipTokenPrint: request.skipTokenPrint });
 }
 
 /** One line for each difference; empty when there is none. */
@@ -18,7 +22,7 @@ export async function differencesFrom(capture: Capture, given: KubeadmCase): Pro
   const found: string[] = [];
   const outcome = ours.events.find((event) => event.type === "run-finished");
   if (outcome?.ok !== true) return [`kubeadm ends well, ours with ${JSON.stringify(outcome?.error)}`];
-  const certificatesDir = /^certificatesDir: *(\/\S+)/m.exec(given.config)?.[1] ?? "/etc/kubernetes/pki";
+  const certificatesDir = /^(?:--cert-dir=|certificatesDir: *)(\/\S+)/m.exec([given.config, ...(given.flags ?? [])].join("\n"))?.[1] ?? "/etc/kubernetes/pki";
   for (const [name, { content, mode }] of capture.files) {
     const path = placeOf(name, certificatesDir);
     const written = await ours.host.readText(`/out/files${path}`);
@@ -30,7 +34,7 @@ export async function differencesFrom(capture: Capture, given: KubeadmCase): Pro
   const own = new Set([...capture.files.keys()].map((name) => placeOf(name, certificatesDir)));
   for (const path of await filesBelow(ours, ["/etc/kubernetes", "/var/lib/kubelet", certificatesDir])) if (!own.has(path)) found.push(`${path}: we write it, kubeadm does not`);
 
-  const known = [...given.config.matchAll(/\b([a-z0-9]{6})\.[a-z0-9]{16}\b/g)].map(([, id]) => id as string);
+  const known = [...[given.config, ...(given.flags ?? [])].join("\n").matchAll(/\b([a-z0-9]{6})\.[a-z0-9]{16}\b/g)].map(([, id]) => id as string);
   // Ours are planned together: every token is looked for before the first is written.
   const compared = ({ head }: { readonly head: string }): boolean => !head.includes("name=kubeadm:cluster-admins") && !head.startsWith("GET core/v1 secrets name=bootstrap-token-");
   const requests = comparableRequests(await ours.text("api-actions.yaml"), known).filter(compared);

@@ -13,7 +13,7 @@ import { certificateFacts } from "./openssl-facts.ts";
 const [folder, name] = process.argv.slice(2);
 const given = acceptedCases[name ?? ""];
 const missing = missingForKubeadm();
-if (folder === undefined || given === undefined) throw new Error(`usage: write-golden.ts FOLDER CASE, one of:\n${Object.keys(acceptedCases).join("\n")}`);
+if (folder === undefined || given?.config === undefined) throw new Error(`usage: write-golden.ts FOLDER CASE, one of:\n${Object.keys(acceptedCases).join("\n")}`);
 if (missing !== undefined) throw new Error(missing);
 
 const files = { ...given.files, "/etc/kubeadm/config.yaml": given.config };
