@@ -34,7 +34,7 @@ const byReason: Readonly<Record<string, Refusal>> = {
   ServiceUnavailable: { code: "API_UNAVAILABLE", next: again },
   Timeout: { code: "API_TIMEOUT", next: again },
   TooManyRequests: { code: "API_BUSY", next: again },
-  Unauthorized: { code: "API_UNAUTHORIZED", next: "The kubeconfig does not belong to this cluster or its certificate has expired: kubestick certs check-expiration" },
+  Unauthorized: { code: "API_UNAUTHORIZED", next: "The kubeconfig does not belong to this cluster or its certificate has expired; on a control plane kubestick init makes expired ones anew." },
 };
 
 const byStatus: Readonly<Record<number, string>> = {

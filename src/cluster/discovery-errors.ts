@@ -34,7 +34,7 @@ export function clockSkew(server: string, ours: Date, theirs: Date | undefined, 
 }
 
 export function serverCertificateExpired(server: string, notAfter: Date, ours: Date): KubestickError {
-  return discoveryFailure({ code: "SERVER_CERTIFICATE_EXPIRED", happened: `The certificate of ${server} expired on ${text(notAfter)}; this machine's clock says ${text(ours)}.`, next: "When this clock is right, renew on the control plane (kubestick certs check-expiration shows what has expired). Else set it: date -u -s '<YYYY-MM-DD HH:MM:SS>'" });
+  return discoveryFailure({ code: "SERVER_CERTIFICATE_EXPIRED", happened: `The certificate of ${server} expired on ${text(notAfter)}; this machine's clock says ${text(ours)}.`, next: "When this clock is right, renew it on the control plane: kubestick init makes expired certificates anew. Else set it: date -u -s '<YYYY-MM-DD HH:MM:SS>'" });
 }
 
 export function anonymousRefused(server: string): KubestickError {
@@ -101,7 +101,7 @@ export function clusterEndpointUnusable(server: string, reason: string): Kubesti
 }
 
 export function authorityOutOfTime(server: string, kind: "expired" | "not-yet-valid"): KubestickError {
-  return discoveryFailure({ code: "CA_OUT_OF_TIME", happened: `The clocks agree, but the CA of the cluster behind ${server} ${kind === "expired" ? "has expired" : "is not valid yet"}.`, next: "The cluster needs a new CA: kubestick certs check-expiration on a control plane shows the times." });
+  return discoveryFailure({ code: "CA_OUT_OF_TIME", happened: `The clocks agree, but the CA of the cluster behind ${server} ${kind === "expired" ? "has expired" : "is not valid yet"}.`, next: "The cluster needs a new CA; its times: openssl x509 -noout -dates -in /etc/kubernetes/pki/ca.crt" });
 }
 
 export function fileUnreadable(origin: string, reason: string, cause?: unknown): KubestickError {

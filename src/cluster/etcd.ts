@@ -6,17 +6,8 @@
  */
 import type { Dispatcher } from "undici";
 import { isKubestickError, KubestickError } from "../errors.ts";
+import type { EtcdMember } from "./types.ts";
 import { openHttp, type ServerCredentials } from "./http.ts";
-
-export interface EtcdMember {
-  /** Hexadecimal, as etcdctl prints it. */
-  readonly id: string;
-  /** Empty until the member has started for the first time. */
-  readonly name: string;
-  readonly peerUrls: readonly string[];
-  readonly clientUrls: readonly string[];
-  readonly learner: boolean;
-}
 
 export interface EtcdStatus {
   readonly version: string;

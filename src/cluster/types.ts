@@ -39,3 +39,14 @@ export interface Cluster extends ClusterReader {
   raw(path: string): Promise<{ readonly status: number; readonly body: string }>;
   close(): Promise<void>;
 }
+
+/** A member of an etcd cluster. */
+export interface EtcdMember {
+  /** Hexadecimal, as etcdctl prints it. */
+  readonly id: string;
+  /** Empty until the member has started for the first time. */
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly learner: boolean;
+}

@@ -30,34 +30,60 @@ export interface Discovery {
   readonly tlsBootstrapToken: string;
 }
 
-export function readJoin(value: Doc | undefined, options: NodeOptions, facts: HostFacts, problems: Problem[], warnings: string[]): JoinConfiguration {
+/** What flags of `join` say, under kubeadm's names. */
+export interface JoinOptions extends NodeOptions {
+  /** host:port */
+  readonly endpoint?: string;
+  readonly apiserverAdvertiseAddress?: string;
+  readonly apiserverBindPort?: number;
+  readonly certificateKey?: string;
+  readonly controlPlane?: boolean;
+  readonly discoveryFile?: string;
+  readonly discoveryToken?: string;
+  readonly caCertHashes?: readonly string[];
+  readonly unsafeSkipCaVerification?: boolean;
+  readonly tlsBootstrapToken?: string;
+  /** Stands for both tokens where they are not given (kubeadm cmd/join.go). */
+  readonly token?: string;
+  readonly patches?: string;
+  readonly skipPhases?: readonly string[];
+}
+
+export function readJoin(value: Doc | undefined, options: JoinOptions, facts: HostFacts, problems: Problem[], warnings: string[]): JoinConfiguration {
   const discovery = section(value, "discovery");
   const token = section(discovery, "bootstrapToken");
-  const file = section(discovery, "file");
-  const controlPlane = section(value, "controlPlane");
-  const endpoint = section(controlPlane, "localAPIEndpoint");
-  const certificateKey = text(controlPlane?.["certificateKey"]);
-  const patches = text(section(value, "patches")?.["directory"]);
+  const endpoint = options.endpoint ?? text(token?.["apiServerEndpoint"]);
+  const discoveryToken = options.discoveryToken ?? options.token ?? text(token?.["token"]);
+  const filePath = options.discoveryFile ?? (section(discovery, "file") === undefined ? undefined : text(section(discovery, "file")?.["kubeConfigPath"]));
+  const controlPlane = section(value, "controlPlane") ?? (options.controlPlane === true ? {} : undefined);
+  const local = section(controlPlane, "localAPIEndpoint");
+  const certificateKey = options.certificateKey ?? text(controlPlane?.["certificateKey"]);
+  const patches = options.patches ?? text(section(value, "patches")?.["directory"]);
+  const skipped = options.skipPhases ?? [];
   return {
     nodeRegistration: readNodeRegistration(section(value, "nodeRegistration"), options, facts, problems, warnings),
     caCertPath: text(value?.["caCertPath"]) || "/etc/kubernetes/pki/ca.crt",
     discovery: {
-      ...(token === undefined ? {} : {
+      // Without an endpoint on the command line kubeadm drops this way of discovery, and without a file the other.
+      ...(token === undefined && options.endpoint === undefined ? {} : {
         bootstrapToken: {
-          token: text(token["token"]), apiServerEndpoint: text(token["apiServerEndpoint"]), caCertHashes: (token["caCertHashes"] as readonly string[] | undefined) ?? [],
-          unsafeSkipCAVerification: token["unsafeSkipCAVerification"] === true,
+          token: discoveryToken, apiServerEndpoint: endpoint, caCertHashes: options.caCertHashes ?? (token?.["caCertHashes"] as readonly string[] | undefined) ?? [],
+          unsafeSkipCAVerification: options.unsafeSkipCaVerification ?? token?.["unsafeSkipCAVerification"] === true,
         },
       }),
-      ...(file === undefined ? {} : { file: { kubeConfigPath: text(file["kubeConfigPath"]).replace(/^file:\/\//, "") } }),
-      tlsBootstrapToken: text(discovery?.["tlsBootstrapToken"]) || text(token?.["token"]),
+      ...(filePath === undefined ? {} : { file: { kubeConfigPath: filePath.replace(/^file:\/\//, "") } }),
+      tlsBootstrapToken: (options.tlsBootstrapToken ?? options.token ?? text(discovery?.["tlsBootstrapToken"])) || text(token?.["token"]) || (options.discoveryToken ?? ""),
     },
     ...(controlPlane === undefined ? {} : {
       controlPlane: {
-        localAPIEndpoint: { advertiseAddress: advertiseAddress(endpoint?.["advertiseAddress"] as string | undefined, facts, problems), bindPort: (endpoint?.["bindPort"] as number | undefined) ?? 6443 },
+        localAPIEndpoint: {
+          advertiseAddress: advertiseAddress(options.apiserverAdvertiseAddress ?? (local?.["advertiseAddress"] as string | undefined), facts, problems, splitHostPort(endpoint)?.host),
+          bindPort: options.apiserverBindPort ?? (local?.["bindPort"] as number | undefined) ?? 6443,
+        },
         ...(certificateKey === "" ? {} : { certificateKey }),
       },
     }),
-    skipPhases: (value?.["skipPhases"] as readonly string[] | undefined) ?? [],
+    skipPhases: skipped.length > 0 ? skipped : (value?.["skipPhases"] as readonly string[] | undefined) ?? [],
     ...(patches === "" ? {} : { patchesDirectory: patches }),
     timeouts: readTimeouts(section(value, "timeouts")),
     ...(value?.["dryRun"] === true ? { dryRun: true } : {}),

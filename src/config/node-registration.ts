@@ -1,6 +1,6 @@
 /** What every kind that describes a node shares: its registration, its address, the time-outs. Facts: kubeadm v1beta4 defaults.go, util/config/initconfiguration.go. */
 import type { HostFacts } from "../host/types.ts";
-import { familyOf, isGlobalUnicast } from "./address.ts";
+import { cidrContains, familyOf, isGlobalUnicast, parseCidr } from "./address.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import type { Problem } from "./load.ts";
 import { isDnsSubdomain } from "./names.ts";
@@ -85,9 +85,9 @@ const clusterInterfaces = /^(cni|flannel|veth|docker|br-|virbr|kube-|cbr|cali|tu
 
 /**
  * The given address, else that of the default route's interface (kubeadm), else, on a machine without a default route, where kubeadm
- * gives up, the only global address there is.
+ * gives up, the one in the network of `towards` (the cluster a node joins), and the only global address there is.
  */
-export function advertiseAddress(given: string | undefined, facts: HostFacts, problems: Problem[]): string {
+export function advertiseAddress(given: string | undefined, facts: HostFacts, problems: Problem[], towards?: string): string {
   if (given !== undefined && given !== "" && given !== "0.0.0.0" && given !== "::") {
     if (!given.startsWith("127.") && given !== "::1") return given;
     const onLoopback = facts.addresses.find((candidate) => candidate.interface === "lo" && isGlobalUnicast(candidate.address));
@@ -101,6 +101,11 @@ export function advertiseAddress(given: string | undefined, facts: HostFacts, pr
     const address = own.find((candidate) => candidate.family === family && candidate.interface === route?.device);
     if (route !== undefined && address !== undefined) return route.source ?? address.address;
   }
+  const near = towards === undefined ? undefined : own.find((candidate) => {
+    const network = parseCidr(`${candidate.address}/${candidate.prefixLength}`);
+    return network !== undefined && candidate.family === familyOf(towards) && cidrContains(network, towards);
+  });
+  if (near !== undefined) return near.address;
   const first = own.filter((candidate) => candidate.family === 4);
   const choices = first.length > 0 ? first : own;
   if (choices.length === 1 && choices[0] !== undefined) return choices[0].address;

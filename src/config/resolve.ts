@@ -140,7 +140,8 @@ function listOr(given: unknown, fallback: readonly string[]): readonly string[] 
   return Array.isArray(given) && given.length > 0 ? (given as readonly string[]) : fallback;
 }
 
-function clusterConfiguration(
+/** Also for the ClusterConfiguration that a running cluster keeps, of which only what differs from the defaults may be written. */
+export function clusterConfiguration(
   options: InitOptions, doc: LoadedDocument | undefined, cni: InstallConfiguration["cni"], kubernetesVersion: string, bindPort: number,
 ): ClusterConfiguration {
   const text = (given: unknown, fallback: string): string => (typeof given === "string" && given !== "" ? given : fallback);
@@ -214,7 +215,7 @@ function withPort(endpoint: string, bindPort: number): string {
   return parts === undefined || parts.port !== undefined ? endpoint : joinHostPort(parts.host, bindPort);
 }
 
-function deepFreeze<T>(value: T): T {
+export function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
     for (const child of Object.values(value)) deepFreeze(child);

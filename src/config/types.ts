@@ -154,7 +154,33 @@ export interface VersionFacts {
   readonly etcdFlags: Readonly<Record<string, string>>;
 }
 
+/** Who a joining node is to the API server until it has its own certificate. */
+export type BootstrapIdentity = { readonly token: string } | { readonly certificate: string; readonly key: string };
+
+/** What a node that joins has learned of the cluster, before anything is planned and without changing anything. */
+export interface Joining {
+  readonly role: "worker" | "control-plane";
+  /** `https://host:port` by which the cluster was found and is reached from this node. */
+  readonly server: string;
+  readonly clusterName: string;
+  /** Of the cluster; vouched for by discovery. */
+  readonly caPem: string;
+  /** Where a worker keeps it. */
+  readonly caCertPath: string;
+  readonly identity: BootstrapIdentity;
+  /** The KubeletConfiguration that all nodes start from (ConfigMap kubelet-config). */
+  readonly kubelet: Readonly<Record<string, unknown>>;
+  /** `v1.36.2` */
+  readonly apiServerVersion: string;
+  /** The node that has this node's name already. */
+  readonly namesake?: { readonly ready: boolean; readonly machineId: string; readonly addresses: readonly string[] };
+  /** Of a control plane: the shared files by their keys in the Secret kubeadm-certs, decrypted; undefined when they are on this machine already. */
+  readonly certificates?: Readonly<Record<string, string>>;
+}
+
 export interface ResolvedConfig {
+  /** Of a node that joins; undefined at init. */
+  readonly joining?: Joining;
   readonly init: InitConfiguration;
   readonly cluster: ClusterConfiguration;
   /** The user's KubeletConfiguration / KubeProxyConfiguration document, fields as given; undefined when there was none. */

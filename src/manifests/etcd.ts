@@ -78,6 +78,12 @@ export function etcdPod(config: ResolvedConfig, local: LocalEtcd, peers: readonl
   });
 }
 
+/** Answers while a member cannot vote yet. */
+export function etcdLivenessUrl(config: ResolvedConfig, local: LocalEtcd): string {
+  const { port, probes: { scheme, host, liveness } } = metricsTarget(config, local);
+  return `${(scheme ?? "HTTP").toLowerCase()}://${joinHostPort(host ?? etcdLoopback(config), port)}${liveness}`;
+}
+
 /** Where the probes find etcd: the first of `listen-metrics-urls`, when the user moved it. */
 function metricsTarget(config: ResolvedConfig, local: LocalEtcd): { readonly port: number; readonly probes: ProbeTarget } {
   const paths = { liveness: "/livez", readiness: "/readyz", startup: "/readyz" };

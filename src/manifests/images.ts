@@ -10,17 +10,18 @@ export interface RequiredImage {
 
 const officialRepository = "registry.k8s.io";
 
-/** Every image kubeadm's part of a control-plane node uses; the CNI's images come from its manifest. */
+/** Every image kubeadm's part of this node uses; the CNI's images come from its manifest. A DNS pod may be moved to a worker at any time. */
 export function requiredImages(config: ResolvedConfig): readonly RequiredImage[] {
-  const { cluster } = config;
+  const { cluster, joining } = config;
+  const controlPlane = joining?.role !== "worker";
   const roles: readonly (ImageRole | false)[] = [
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
+    controlPlane && "kube-apiserver",
+    controlPlane && "kube-controller-manager",
+    controlPlane && "kube-scheduler",
     cluster.proxy.disabled !== true && "kube-proxy",
     cluster.dns.disabled !== true && "coredns",
     "pause",
-    cluster.etcd.local !== undefined && "etcd",
+    controlPlane && cluster.etcd.local !== undefined && "etcd",
   ];
   return roles.filter((role) => role !== false).map((role) => ({ role, reference: imageReference(config, role) }));
 }

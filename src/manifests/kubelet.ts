@@ -37,8 +37,12 @@ const zeroes: Fields = {
   volumeStatsAggPeriod: "0s",
 };
 
-/** The KubeletConfiguration every node of the cluster starts from (ConfigMap kubelet-config): kubeadm's defaults under the user's document. */
+/**
+ * The KubeletConfiguration every node of the cluster starts from (ConfigMap kubelet-config): kubeadm's defaults under the user's document.
+ * A node that joins was given it by the cluster.
+ */
 export function kubeletConfiguration(config: ResolvedConfig): Fields {
+  if (config.joining !== undefined) return { ...overlay(zeroes, config.joining.kubelet), rotateCertificates: true };
   const defaults = overlay(zeroes, {
     authentication: {
       anonymous: { enabled: false },
@@ -72,8 +76,16 @@ export interface KubeletHost {
  * is applied last. Host facts stay out of the ConfigMap, into which kubeadm lets resolvConf leak: other nodes have their own.
  */
 export function nodeKubeletConfiguration(config: ResolvedConfig, host: KubeletHost = {}): Fields {
-  const facts = Object.fromEntries(Object.entries(host).filter(([key, value]) => value !== undefined && (config.kubelet?.[key] ?? undefined) === undefined));
+  const facts = Object.fromEntries(Object.entries(host).filter(([key, value]) => value !== undefined && !chosen(config, key)));
   return { ...kubeletConfiguration(config), ...facts, containerRuntimeEndpoint: config.init.nodeRegistration.criSocket };
+}
+
+/** kubeadm writes the place of its own host's resolver into the ConfigMap; nobody chose that for another host. */
+const leakedResolvConf = "/run/systemd/resolve/resolv.conf";
+
+function chosen({ joining, kubelet }: ResolvedConfig, key: string): boolean {
+  const value = (joining?.kubelet ?? kubelet)?.[key] ?? undefined;
+  return value !== undefined && !(joining !== undefined && key === "resolvConf" && value === leakedResolvConf);
 }
 
 /** instance-config.yaml: what of the configuration belongs to this node alone. */

@@ -1,0 +1,78 @@
+/**
+ * The configuration of a node that joins, in two steps: what a person gave, with which the cluster is found; then, with what the cluster
+ * says of itself, the one frozen configuration that every phase reads.
+ */
+import type { HostFacts } from "../host/types.ts";
+import { splitHostPort } from "./address.ts";
+import { readJoin, validateJoin, type JoinConfiguration, type JoinOptions } from "./join.ts";
+import { configError, loadDocuments, type Problem } from "./load.ts";
+import { advertiseAddress } from "./node-registration.ts";
+import type { ConfigFile } from "./options.ts";
+import { clusterConfiguration, deepFreeze, placed } from "./resolve.ts";
+import type { FlagsOnly, InstallConfiguration, Joining, ResolvedConfig, VersionFacts } from "./types.ts";
+import { parseVersion, versionFacts } from "./versions.ts";
+
+export interface JoinInput {
+  readonly options: JoinOptions & { readonly cni?: string };
+  readonly file?: ConfigFile;
+  readonly facts: HostFacts;
+  /** The CNI the package was made for. */
+  readonly packageCni?: InstallConfiguration["cni"];
+}
+
+export interface JoinRequest {
+  readonly join: JoinConfiguration;
+  readonly install: InstallConfiguration;
+  readonly warnings: readonly string[];
+}
+
+/** Throws CONFIG_YAML or CONFIG_INVALID with every finding and its place. */
+export function resolveJoinRequest({ options, file, facts, packageCni }: JoinInput): JoinRequest {
+  const loaded = file === undefined ? { documents: [], warnings: [] } : loadDocuments(file.name, file.text, ["JoinConfiguration", "InstallConfiguration"]);
+  const value = (kind: string): Readonly<Record<string, unknown>> | undefined => loaded.documents.find((document) => document.kind === kind)?.value;
+  const problems: Problem[] = [];
+  const warnings: string[] = [...loaded.warnings];
+  const join = readJoin(value("JoinConfiguration"), options, facts, problems, warnings);
+  validateJoin(join, (path, message) => { problems.push({ path, message }); });
+  const installValue = value("InstallConfiguration");
+  const install: InstallConfiguration = {
+    cni: (options.cni ?? installValue?.["cni"] ?? packageCni ?? "flannel") as InstallConfiguration["cni"],
+    serviceRoute: (installValue?.["serviceRoute"] as InstallConfiguration["serviceRoute"] | undefined) ?? "Auto",
+    waitForAddons: (installValue?.["waitForAddons"] as boolean | undefined) ?? true,
+  };
+  if (problems.length > 0) throw configError(file?.name ?? "", problems.map((problem) => placed(problem, loaded)));
+  return { join: deepFreeze(join), install, warnings };
+}
+
+export interface JoinedInput extends JoinRequest {
+  readonly joining: Joining;
+  /** `ClusterConfiguration` of ConfigMap kube-system/kubeadm-config, as stored. */
+  readonly clusterText: string;
+  readonly facts: HostFacts;
+  /** `v1.36.2` of the carried package. */
+  readonly packageVersion?: string;
+  readonly flags?: FlagsOnly;
+}
+
+/** Throws CONFIG_INVALID when this node has no address with which the cluster could reach it. */
+export function joinedConfig({ join, install, joining, clusterText, facts, packageVersion, flags }: JoinedInput): ResolvedConfig {
+  const name = "ConfigMap kube-system/kubeadm-config";
+  const [document] = loadDocuments(name, clusterText, ["ClusterConfiguration"]).documents;
+  const kubernetesVersion = (document?.value["kubernetesVersion"] as string | undefined) ?? joining.apiServerVersion;
+  const problems: Problem[] = [];
+  const localAPIEndpoint = join.controlPlane?.localAPIEndpoint ?? { advertiseAddress: advertiseAddress(undefined, facts, problems, splitHostPort(new URL(joining.server).host)?.host), bindPort: 6443 };
+  if (problems.length > 0) throw configError("", problems);
+  const cluster = clusterConfiguration({}, document, "none", kubernetesVersion, localAPIEndpoint.bindPort);
+  // A worker's sandboxes are started by what its own package carries, which may be of an older minor than the control plane.
+  const minor = parseVersion((join.controlPlane === undefined ? packageVersion : undefined) ?? kubernetesVersion)?.minor;
+  return deepFreeze({
+    joining, cluster, install, version: versionFacts(minor ?? 36) ?? (versionFacts(36) as VersionFacts),
+    init: {
+      bootstrapTokens: [], nodeRegistration: join.nodeRegistration, localAPIEndpoint, skipPhases: join.skipPhases, timeouts: join.timeouts,
+      ...(join.controlPlane?.certificateKey === undefined ? {} : { certificateKey: join.controlPlane.certificateKey }),
+      ...(join.patchesDirectory === undefined ? {} : { patchesDirectory: join.patchesDirectory }),
+      ...(join.dryRun === undefined ? {} : { dryRun: join.dryRun }),
+    },
+    ...(flags === undefined ? {} : { flags }),
+  });
+}
