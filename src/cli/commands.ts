@@ -7,12 +7,14 @@
  */
 import { clusterCommands, clusterGroups } from "./cluster-commands.ts";
 import { initPhaseCommands, initPhaseGroups } from "./init-phase-commands.ts";
+import { joinPhaseCommands, joinPhaseGroups } from "./join-phase-commands.ts";
 import { command, type Command, type CommandGroup } from "./command.ts";
-import { config, criSocket, featureGates, imageRepository, initFlags, kubernetesVersion, output, packageFile, packageFrom, packFlags, resetFlags, ticket } from "./flag-tables.ts";
+import { config, criSocket, featureGates, imageRepository, initFlags, joinFlags, kubernetesVersion, output, packageFile, packageFrom, packFlags, resetFlags, ticket } from "./flag-tables.ts";
 
 /** Words that only hold commands. */
 export const groups: readonly CommandGroup[] = [
   ...initPhaseGroups,
+  ...joinPhaseGroups,
   { path: ["package"], summary: "Look into the package an executable carries" },
   { path: ["token"], summary: "Bootstrap tokens" },
   ...clusterGroups,
@@ -42,6 +44,25 @@ export const commands: readonly Command[] = [
     run: async (flags, _, io) => (await import("./init.ts")).initCommand(flags, io),
   }),
   ...initPhaseCommands,
+  command({
+    path: ["join"],
+    summary: "Make this machine a node of an existing cluster",
+    description:
+      "Finds the cluster, makes sure that it is the right one, installs everything a node needs from the package in this file, and ends when the node is Ready. "
+      + "\"kubestick init\" prints the command; \"kubestick token create --print-join-command\" prints a new one. No network but that to the cluster is needed.\n\n"
+      + "Nothing is changed before the cluster was found and all checks have passed. Running it again is safe: what is already right stays as it is. After an interruption "
+      + "or a power cut, run the same command again.\n\n\"kubestick join phase --help\" lists the phases, each of which can be run alone.",
+    examples: [
+      { comment: "As a worker", line: "kubestick join 192.0.2.10:6443 --token abcdef.0123456789abcdef --discovery-token-ca-cert-hash sha256:1234..." },
+      { comment: "See every file, unit and image first; nothing is changed", line: "kubestick join 192.0.2.10:6443 --token TOKEN --discovery-token-ca-cert-hash sha256:1234... --dry-run" },
+      { comment: "As one more control plane", line: "kubestick join 192.0.2.10:6443 --token TOKEN --discovery-token-ca-cert-hash sha256:1234... --control-plane --certificate-key KEY" },
+      { comment: "With a kubeadm configuration file", line: "kubestick join --config join.yaml" },
+    ],
+    flags: joinFlags,
+    positionals: [{ name: "HOST:PORT", description: "Address of the API server", optional: true }],
+    run: async (flags, positionals, io) => (await import("./join.ts")).joinCommand(flags, positionals, io),
+  }),
+  ...joinPhaseCommands,
   command({
     path: ["reset"],
     summary: "Take back what init did to this machine",

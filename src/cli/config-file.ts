@@ -3,7 +3,8 @@ import { readFile } from "node:fs/promises";
 import type { ConfigFile } from "../config/options.ts";
 import { errnoOf, KubestickError, messageOf } from "../errors.ts";
 
-export async function readConfigFile(path: string): Promise<ConfigFile> {
+/** `operation`: whose defaults to start from, for the error. */
+export async function readConfigFile(path: string, operation: "init" | "join" = "init"): Promise<ConfigFile> {
   try {
     return { name: path, text: await readFile(path, "utf8") };
   } catch (error) {
@@ -12,7 +13,7 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
       code: "CONFIG_UNREADABLE",
       attempted: `reading the configuration ${path}`,
       happened: missing ? `There is no file ${path}.` : `It cannot be read: ${messageOf(error)}.`,
-      next: missing ? "Name an existing file. \"kubestick config print init-defaults > cluster.yaml\" writes one to start from." : "Name a file that can be read, with --config FILE; nothing was changed.",
+      next: missing ? `Name an existing file. "kubestick config print ${operation}-defaults > ${operation === "init" ? "cluster" : operation}.yaml" writes one to start from.` : "Name a file that can be read, with --config FILE; nothing was changed.",
       cause: error,
     });
   }

@@ -65,6 +65,33 @@ export const initFlags = {
   output,
 } as const satisfies FlagTable;
 
+/** kubeadm's flags of `join` under their own names, then ours. */
+export const joinFlags = {
+  "apiserver-advertise-address": { type: "string", placeholder: "IP", default: "address of the default route, else the one in the cluster's network", description: "With --control-plane: address under which this node's API server is reached" },
+  "apiserver-bind-port": { type: "int", placeholder: "PORT", default: "6443", description: "With --control-plane: port of the API server" },
+  "certificate-key": { type: "string", placeholder: "KEY", description: "With --control-plane: key that decrypts the uploaded certificates" },
+  config,
+  "control-plane": { type: "bool", description: "Make this node a control plane" },
+  "cri-socket": criSocket,
+  "discovery-file": { type: "string", placeholder: "FILE|URL", completes: "file", description: "Kubeconfig, or https URL of one, by which the cluster is found" },
+  "discovery-token": { type: "string", placeholder: "TOKEN", description: "Token that vouches for cluster-info" },
+  "discovery-token-ca-cert-hash": { type: "strings", placeholder: "sha256:HEX", description: "Hash of the cluster's CA key, one of several is enough" },
+  "discovery-token-unsafe-skip-ca-verification": { type: "bool", description: "Join without a CA hash: whoever knows the token can pose as the cluster" },
+  "dry-run": dryRun,
+  "ignore-preflight-errors": ignorePreflightErrors,
+  "node-name": { type: "string", withConfig: true, placeholder: "NAME", default: "the host name", description: "Name of this node" },
+  patches: { type: "string", placeholder: "DIR", completes: "directory", description: "Folder of patches for static pods and the kubelet's configuration, as kubeadm reads it" },
+  "skip-phases": { ...skipPhases, description: "Phases to leave out, for example wait-node" },
+  "tls-bootstrap-token": { type: "string", placeholder: "TOKEN", description: "Token with which the kubelet asks for its certificate" },
+  token: { type: "string", placeholder: "TOKEN", description: "Stands for --discovery-token and --tls-bootstrap-token where they are not given" },
+  cni: { ...cni, default: "that of the package, else flannel", description: "Pod network of the cluster, whose images must be here" },
+  fix: { type: "bool", withConfig: true, description: "Cure what can be cured safely, as with init; reset undoes it" },
+  out: { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", description: "With --dry-run: write the files, API requests and the plan to this folder" },
+  package: packageFile,
+  "use-cluster-endpoint": { type: "bool", withConfig: true, description: "Use the endpoint that the cluster names, instead of the address given here" },
+  output,
+} as const satisfies FlagTable;
+
 export const packFlags = {
   "kubernetes-version": { type: "string", placeholder: "VERSION", default: "newest with lists in this executable", description: "Kubernetes version to collect" },
   arch: { type: "string", placeholder: "ARCH", default: "that of this executable", choices: ["amd64", "arm64"], description: "Processor of the machines to install" },

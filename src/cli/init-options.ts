@@ -79,7 +79,8 @@ export function parseFeatureGates(text: string): Readonly<Record<string, boolean
 
 type Typed<T> = { readonly [Key in keyof T]?: Exclude<T[Key], undefined> };
 
-function onlyTyped<T extends Readonly<Record<string, unknown>>>(values: T): Typed<T> {
+/** Leaves out what was not typed. */
+export function onlyTyped<T extends Readonly<Record<string, unknown>>>(values: T): Typed<T> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Typed<T>;
 }
 

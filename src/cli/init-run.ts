@@ -3,14 +3,12 @@ import { resolveInitConfig, type Resolved } from "../config/resolve.ts";
 import type { RunOutcome } from "../engine/outcome.ts";
 import { runFlow } from "../engine/run.ts";
 import type { RunEvent } from "../engine/types.ts";
-import { isKubestickError } from "../errors.ts";
 import { addonObjects } from "../flows/addon-manifests.ts";
 import { initFlow } from "../flows/init.ts";
 import { toYaml } from "../manifests/yaml.ts";
-import { openPackage } from "../package/reader.ts";
 import type { PackageReader } from "../package/types.ts";
+import { carriedPackage } from "./carried-package.ts";
 import { readConfigFile } from "./config-file.ts";
-import { runningExecutable } from "./executable.ts";
 import type { InitRequest } from "./init-options.ts";
 import { machinePorts, type MachinePorts } from "./machine.ts";
 
@@ -57,16 +55,4 @@ async function resolved(request: InitRequest, pkg: PackageReader | undefined, po
     flags: { uploadCerts: request.uploadCerts, skipTokenPrint: request.skipTokenPrint, skipCertificateKeyPrint: request.skipCertificateKeyPrint, ...(request.fix === true ? { fix: true } : {}), ...(request.kubeconfigDirectory === undefined ? {} : { kubeconfigDirectory: request.kubeconfigDirectory }) },
     ...(pkg === undefined ? {} : { packageVersion: pkg.index.kubernetesVersion, packageCni: pkg.index.cni }),
   });
-}
-
-/** A file without a package is not an error yet: preflight reports it together with everything else it finds. A damaged one is. */
-async function carriedPackage(named: string | undefined): Promise<PackageReader | undefined> {
-  const path = named ?? runningExecutable();
-  if (path === undefined) return undefined;
-  try {
-    return await openPackage(path);
-  } catch (error) {
-    if (named === undefined && isKubestickError(error) && error.code === "PACKAGE_ABSENT") return undefined;
-    throw error;
-  }
 }

@@ -1,4 +1,5 @@
 /** The real machine as the ports a run works with: host, container runtime, API server, lock. Made here so that everything below can be tested without one. */
+import { discover, type Discovered, type DiscoveryRequest, type DiscoveryTools } from "../cluster/discovery.ts";
 import { connectCluster } from "../cluster/kube-client.ts";
 import { credentialsFromKubeconfig } from "../cluster/credentials-from-kubeconfig.ts";
 import type { Cluster } from "../cluster/types.ts";
@@ -11,7 +12,18 @@ import { toYaml } from "../manifests/yaml.ts";
 import { connectRuntime } from "../runtime/connect.ts";
 import { embeddedAssets } from "./executable.ts";
 
+export type { Discovered, DiscoveryRequest };
+
 export type MachinePorts = Pick<RunContext, "host" | "runtime" | "connect" | "assets" | "lock" | "toYaml" | "diagnose">;
+
+export interface JoinPorts extends MachinePorts {
+  readonly discover: (request: DiscoveryRequest, tools: Pick<DiscoveryTools, "signal" | "report">) => Promise<Discovered>;
+}
+
+export function joinPorts(command: string): JoinPorts {
+  const ports = machinePorts(command);
+  return { ...ports, discover: (request, tools) => discover(request, { ...tools, readFile: (path) => ports.host.readText(path) }) };
+}
 
 /** `command` stands in the lock file, for the person whose second run is refused. */
 export function machinePorts(command: string): MachinePorts {

@@ -14,6 +14,7 @@ const kindNames: Readonly<Record<ActionEvent["kind"], readonly [one: string, man
   route: ["route", "routes"],
   image: ["image", "images"],
   object: ["API object", "API objects"],
+  "etcd-member": ["member of etcd", "members of etcd"],
   wait: ["wait", "waits"],
   survey: ["survey", "surveys"],
   unmount: ["mount", "mounts"],

@@ -1,5 +1,7 @@
 /** What a run needs from outside: ports, configuration and policy. Built by the caller, read by everything in this room. */
 import type { Cluster, ClusterReader } from "../cluster/types.ts";
+import type { EtcdClient } from "../cluster/etcd.ts";
+import type { ServerCredentials } from "../cluster/http.ts";
 import type { ResolvedConfig } from "../config/types.ts";
 import type { Host } from "../host/types.ts";
 import type { PackageReader } from "../package/types.ts";
@@ -42,6 +44,8 @@ export interface RunContext {
   readonly runtime: (socket: string) => Runtime;
   /** A client for the API server that a kubeconfig names, or for `server` with its credentials. */
   readonly connect: (kubeconfigText: string, server?: string) => Cluster | Promise<Cluster>;
+  /** A client for one etcd member; default: its JSON gateway. */
+  readonly connectEtcd?: (credentials: ServerCredentials) => EtcdClient;
   readonly config: ResolvedConfig;
   readonly assets: Assets;
   readonly dryRun: boolean;

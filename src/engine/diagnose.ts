@@ -91,8 +91,11 @@ function focusOf(probe: Probe): (Omit<Focus, "startedAt"> & { readonly socket: s
       return { component: "containerd", socket: probe.socket };
     case "http":
       return { component: probe.component, socket: probe.socket };
+    case "etcd-health":
+      return { component: "etcd", socket: probe.socket };
     case "api":
       return { component: "kube-apiserver", socket: probe.socket };
+    case "kubelet-certificate":
     case "node-ready":
     case "workloads":
       return { node: probe.node, socket: probe.socket };

@@ -18,6 +18,13 @@ export function failureOf(judged: readonly JudgedFinding[], attempted: string): 
   const fatal = judged.filter(({ finding, ignored }) => finding.severity === "error" && !ignored).map(({ finding }) => finding);
   if (fatal.length === 0) return undefined;
   const checks = [...new Set(fatal.map(({ check }) => check))];
+  const [only] = fatal;
+  if (fatal.length === 1 && only?.code !== undefined) {
+    return new KubestickError({
+      code: only.code, attempted, happened: `${only.message.charAt(0).toUpperCase()}${only.message.slice(1)}. Nothing was changed by this phase.`,
+      next: `${only.hint === undefined ? "" : `${only.hint} `}To go on in spite of it: --ignore-preflight-errors=${only.check}`,
+    });
+  }
   return new KubestickError({
     code: "PREFLIGHT_FAILED",
     attempted,

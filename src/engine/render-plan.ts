@@ -125,6 +125,7 @@ function fieldsOf(action: Action): Readonly<Record<string, unknown>> {
     case "route": return { route: action.route };
     case "image": return { reference: action.image.reference, digest: action.image.target.digest, socket: action.socket, ...(action.alsoAs === undefined ? {} : { alsoAs: action.alsoAs }) };
     case "object": return { policy: action.policy, as: action.as, object: withoutSecrets(action) };
+    case "etcd-member": return { state: action.state, name: action.name, peerUrl: action.peerUrl, endpoints: action.endpoints };
     case "wait": return { title: action.title, probe: action.probe, timeoutMs: action.timeoutMs };
     case "survey": return { places: action.places };
     case "unmount": return { path: action.path };

@@ -6,7 +6,7 @@
  * Start at `runFlow`; `perform.ts` is the life of one action, `journal.ts` the memory between runs, `undo.ts` the way back.
  */
 import { isKubestickError, type KubestickError } from "../errors.ts";
-import { openClients } from "./clients.ts";
+import { membersReader, openClients } from "./clients.ts";
 import { stateDirectoryOf, type ActionContext, type RunContext } from "./context.ts";
 import { withEvents } from "./event-queue.ts";
 import { failureOf, judge } from "./findings.ts";
@@ -113,7 +113,7 @@ class FlowRun {
         context.signal.throwIfAborted();
         this.#current = phase.id;
         const readers = await planning.readers();
-        const input = this.#input(phase, facts, journal, readers.plan, await summarizeRuntime(context, facts), now);
+        const input = { ...this.#input(phase, facts, journal, readers.plan, await summarizeRuntime(context, facts), now), etcd: membersReader(clients) };
         if (mode === "output") {
           const plan = await phase.plan(input);
           await refuseUnmade(phase, plan.actions.filter((candidate) => selected.mustBeMade(candidate)), { ...acting, planned: readers.observe });

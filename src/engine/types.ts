@@ -4,7 +4,7 @@
  * A phase *plans*: it reads configuration, facts and earlier outputs and returns actions, the things that should exist.
  * The engine *acts*: it observes each action's thing, changes it only where it differs, records what it made and tells what it did.
  */
-import type { ClusterReader, KubeObject, ObjectRef } from "../cluster/types.ts";
+import type { ClusterReader, EtcdMember, KubeObject, ObjectRef } from "../cluster/types.ts";
 import type { HostFacts, HostReader, Route } from "../host/types.ts";
 import type { Digest, PackageImage, PackageIndex } from "../package/types.ts";
 import type { ResolvedConfig } from "../config/types.ts";
@@ -65,6 +65,8 @@ export interface UnitAction extends ActionBase {
   readonly enabled: boolean;
   readonly running: boolean;
   readonly fingerprint: string;
+  /** Hash over what the process reads at this start and later never again (a bootstrap kubeconfig); absent: whatever that was. */
+  readonly once?: string;
   /** A oneshot with RemainAfterExit is `running` when active. */
   readonly oneshot?: true;
 }
@@ -113,6 +115,29 @@ export interface ObjectAction extends ActionBase {
   readonly timeoutMs: number;
 }
 
+/** Paths of the PEM files with which an etcd is asked. */
+export interface EtcdFiles {
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/**
+ * This node's place among the members of an etcd: `learner`, a member that need not vote yet (voting is more, and stays); `voting`; or
+ * `absent`. A member that an earlier machine or a killed run left at this address is taken over when it can be, else replaced.
+ */
+export interface EtcdMemberAction extends ActionBase {
+  readonly kind: "etcd-member";
+  readonly state: "learner" | "voting" | "absent";
+  readonly name: string;
+  readonly peerUrl: string;
+  /** Client URLs of the other members, any of which may be asked. */
+  readonly endpoints: readonly string[];
+  readonly files: EtcdFiles;
+  readonly dataDirectory: string;
+  readonly timeoutMs: number;
+}
+
 /** Something only time and other processes can bring about. Observed until true; its failure carries a diagnosis. */
 export interface WaitAction extends ActionBase {
   readonly kind: "wait";
@@ -134,9 +159,14 @@ export type Probe =
   | { readonly type: "api"; readonly url: string; readonly socket: string }
   /** GET `/version` of an etcd server says at least `minimum`. An older one fails at once: time does not make it newer. */
   | { readonly type: "etcd-version"; readonly endpoint: string; readonly minimum: string; readonly ca?: string; readonly certificate?: string; readonly key?: string }
-  | { readonly type: "node-ready"; readonly node: string; readonly socket: string }
+  /** More than half of these members serve requests. */
+  | { readonly type: "etcd-health"; readonly endpoints: readonly string[]; readonly files: EtcdFiles; readonly socket: string }
+  /** The kubelet has a client certificate of its own: `kubeconfig` and the certificate it names exist. */
+  | { readonly type: "kubelet-certificate"; readonly kubeconfig: string; readonly node: string; readonly socket: string }
+  /** `as`: whose kubeconfig asks; a worker has no other than its kubelet's. */
+  | { readonly type: "node-ready"; readonly node: string; readonly socket: string; readonly as?: "kubelet" }
   /** All pods of these namespaces on this node Ready, and at least one for each named workload. */
-  | { readonly type: "workloads"; readonly workloads: readonly ObjectRef[]; readonly node: string; readonly socket: string };
+  | { readonly type: "workloads"; readonly workloads: readonly ObjectRef[]; readonly node: string; readonly socket: string; readonly as?: "kubelet" };
 
 /**
  * A look before others write: directories, interfaces and packet-filter chains that programs we start will fill. Nothing is made; the
@@ -199,7 +229,7 @@ export interface RulesAction extends ActionBase {
 
 export type Action =
   | FileAction | PayloadAction | DirectoryAction | RemoveAction | UnitAction | KernelAction | RouteAction
-  | ImageAction | ObjectAction | WaitAction
+  | ImageAction | ObjectAction | EtcdMemberAction | WaitAction
   | SurveyAction | UnmountAction | SandboxesAction | ContentsAction | InterfaceAction | RulesAction;
 
 // ---------------------------------------------------------------- phases
@@ -212,6 +242,8 @@ export interface Finding {
   readonly message: string;
   /** Why it matters and what cures it. */
   readonly hint?: string;
+  /** The run's error code when this is its only error; default `PREFLIGHT_FAILED`. */
+  readonly code?: string;
 }
 
 /** Text files bundled into the executable, by path below the repository: `bundle/containerd/config.toml`. */
@@ -237,6 +269,8 @@ export interface PlanInput<In> {
   readonly assets: Assets;
   /** Reads the cluster with the admin kubeconfig; undefined before there is one. In a dry run on a bare machine it answers that nothing exists. */
   readonly cluster: ClusterReader | undefined;
+  /** Asks an etcd who belongs to it; undefined where none of them answers. Absent where nothing may be asked. */
+  readonly etcd?: (endpoints: readonly string[], files: EtcdFiles) => Promise<readonly EtcdMember[] | undefined>;
   /** What CRI at the configured socket says of itself when the phase is planned; undefined when nothing answers there. */
   readonly runtime: RuntimeSummary | undefined;
   /** Outputs of the phases named in `needs`. */
@@ -314,6 +348,7 @@ export interface ResetInput {
   /** Whether a journal tells of any run here. */
   readonly recorded: boolean;
   readonly made: PlanInput<never>["made"];
+  readonly etcd?: PlanInput<never>["etcd"];
   readonly dryRun: boolean;
   /** Consent to take away what this program has no record of. */
   readonly force: boolean;

@@ -10,16 +10,16 @@ import { KubestickError } from "../errors.ts";
 import { sandboxRemover } from "./actions/sandboxes.ts";
 import type { UndoContext } from "./actions/handler.ts";
 import { handlerOf } from "./actions/table.ts";
-import { openClients } from "./clients.ts";
+import { membersReader, openClients } from "./clients.ts";
 import { stateDirectoryOf, type RunContext } from "./context.ts";
 import { withEvents } from "./event-queue.ts";
 import { httpGet } from "./http-get.ts";
-import { openJournal, type Journal } from "./journal.ts";
+import { openJournal } from "./journal.ts";
 import { finishedEvent, interrupted, toFailure, type RunOutcome } from "./outcome.ts";
 import { selectPhases } from "./select-phases.ts";
 import type { Action, ActionStatus, Finding, JournalEntry, ResetInput, ResetPhase, RunEvent, SurveyRecord } from "./types.ts";
 
-export type ResetContext = Pick<RunContext, "host" | "pkg" | "runtime" | "connect" | "config" | "dryRun" | "signal" | "stateDirectory" | "lock"> & {
+export type ResetContext = Pick<RunContext, "host" | "pkg" | "runtime" | "connect" | "connectEtcd" | "config" | "dryRun" | "signal" | "stateDirectory" | "lock"> & {
   readonly skipPhases?: readonly string[];
   readonly force?: boolean;
   readonly cleanupTmpDir?: boolean;
@@ -101,7 +101,7 @@ class Reset {
     if (phase.plan === undefined) {
       await this.#undoJournal(phase.id, undo);
     } else {
-      const { actions, findings = [] } = await this.#plan(phase, undo.journal);
+      const { actions, findings = [] } = await this.#plan(phase, undo);
       for (const finding of findings) this.#emit({ type: "finding", phase: phase.id, finding });
       this.#judge(phase.id, index, findings);
       for (const [at, action] of actions.entries()) {
@@ -115,11 +115,11 @@ class Reset {
     });
   }
 
-  async #plan(phase: ResetPhase, journal: Journal): Promise<{ readonly actions: readonly Action[]; readonly findings?: readonly Finding[] }> {
+  async #plan(phase: ResetPhase, { journal, clients }: UndoContext): Promise<{ readonly actions: readonly Action[]; readonly findings?: readonly Finding[] }> {
     const { host, config, dryRun, force, cleanupTmpDir } = this.#context;
     const input: ResetInput = {
       facts: await host.facts(), read: host, criSocket: config.init.nodeRegistration.criSocket, survey: surveyOf(journal.entries), recorded: journal.entries.length > 0,
-      made: { has: (id) => journal.has(id) }, dryRun, force: force === true, cleanupTmpDir: cleanupTmpDir === true,
+      made: { has: (id) => journal.has(id) }, etcd: membersReader(clients), dryRun, force: force === true, cleanupTmpDir: cleanupTmpDir === true,
     };
     try {
       return await (phase.plan as NonNullable<ResetPhase["plan"]>)(input);

@@ -34,7 +34,7 @@ export async function planFix(input: PlanInput<unknown>): Promise<readonly Actio
 /** With the flag it is news; without, a finding whose cure is the flag. */
 function curable({ config }: Pick<Input, "config">, seen: Seen, done: string): Seen {
   if (config.flags?.fix === true) return { ...seen, severity: "info", message: `${seen.message}: ${done} (--fix)` };
-  return { ...seen, hint: `${seen.hint} Run init with --fix and it does that; reset undoes it.` };
+  return { ...seen, hint: `${seen.hint} Run it with --fix and it does that; reset undoes it.` };
 }
 
 // ---------------------------------------------------------------- swap

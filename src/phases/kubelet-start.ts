@@ -1,5 +1,5 @@
 /** Phase `kubelet-start`: the kubelet's three files in kubeadm's order, then the kubelet. By now every image is in the runtime. */
-import type { Phase } from "../engine/types.ts";
+import type { Action, Phase, PlanInput } from "../engine/types.ts";
 import type { HostReader } from "../host/types.ts";
 import { instanceConfigText, kubeletFiles, kubeletFlagsText, nodeKubeletConfiguration } from "../manifests/kubelet.ts";
 import { kubeletDirectory } from "../manifests/names.ts";
@@ -10,31 +10,35 @@ import { directory, file, fingerprint, unit } from "./actions.ts";
 import type { NodeOutput } from "./node.ts";
 import { configuredPatches } from "./patches.ts";
 
+type Input = PlanInput<{ readonly node: NodeOutput }>;
+
 export const kubeletStart: Phase<"kubelet-start", { readonly node: NodeOutput }, Record<never, never>> = {
   id: "kubelet-start",
   title: "Configure and start the kubelet",
   needs: ["node"],
-  async plan({ config, facts, read, from }) {
-    const { machine, kubeletFingerprint } = from.node;
-    const configuration = toYaml(applyPatches(await configuredPatches(config, read), "kubeletconfiguration", nodeKubeletConfiguration(config, {
-      ...(machine.resolvConf === undefined ? {} : { resolvConf: machine.resolvConf }),
-      ...(machine.cgroupV1 ? { failCgroupV1: false as const } : {}),
-      ...(machine.swapOn ? { failSwapOn: false as const } : {}),
-    })));
-    const flags = kubeletFlagsText(config, { hostname: facts.hostname, ...(machine.nodeIp === undefined ? {} : { nodeIp: machine.nodeIp }) });
-    const instance = instanceConfigText(config);
-    return {
-      actions: [
-        directory(kubeletDirectory, 0o700),
-        file(kubeletFiles.flags, 0o644, flags),
-        file(kubeletFiles.instance, 0o644, instance),
-        file(kubeletFiles.configuration, 0o644, configuration),
-        unit("kubelet.service", fingerprint(kubeletFingerprint, flags, configuration, ...(await staticPods(read)))),
-      ],
-      output: {},
-    };
+  async plan(input) {
+    const { flags, instance, configuration, fingerprint } = await kubeletStartFiles(input);
+    return { actions: [directory(kubeletDirectory, 0o700), flags, instance, configuration, unit("kubelet.service", fingerprint)], output: {} };
   },
 };
+
+/** What a kubelet is told, at init and at join alike. A worker registers its taints by itself. */
+export async function kubeletStartFiles({ config, facts, read, from }: Input): Promise<{ readonly flags: Action; readonly instance: Action; readonly configuration: Action; readonly fingerprint: string }> {
+  const { machine, kubeletFingerprint } = from.node;
+  const configuration = toYaml(applyPatches(await configuredPatches(config, read), "kubeletconfiguration", nodeKubeletConfiguration(config, {
+    ...(machine.resolvConf === undefined ? {} : { resolvConf: machine.resolvConf }),
+    ...(machine.cgroupV1 ? { failCgroupV1: false as const } : {}),
+    ...(machine.swapOn ? { failSwapOn: false as const } : {}),
+  })));
+  const taints = config.joining?.role === "worker" ? config.init.nodeRegistration.taints : undefined;
+  const flags = kubeletFlagsText(config, { hostname: facts.hostname, ...(machine.nodeIp === undefined ? {} : { nodeIp: machine.nodeIp }), ...(taints === undefined ? {} : { taints }) });
+  return {
+    flags: file(kubeletFiles.flags, 0o644, flags),
+    instance: file(kubeletFiles.instance, 0o644, instanceConfigText(config)),
+    configuration: file(kubeletFiles.configuration, 0o644, configuration),
+    fingerprint: fingerprint(kubeletFingerprint, flags, configuration, ...(await staticPods(read))),
+  };
+}
 
 /**
  * The static pods on disk count among what the kubelet starts from. It notices a changed one by itself, but replaces the pod only after it has

@@ -6,6 +6,7 @@ import { file, fillTemplate, fingerprint, kernelModule, payload, route, survey, 
 import { planFix } from "./fix.ts";
 import { neededModules, neededSysctls, sysctlFile, sysctlText } from "./kernel-needs.ts";
 import { clusterSettings } from "./cluster-settings.ts";
+import { kubeletConfPath } from "./kubeconfig.ts";
 import { containerdUnitPath, decideMachine, ownResolvConfPath, type MachineDecisions } from "./machine.ts";
 
 export interface NodeOutput {
@@ -42,11 +43,13 @@ export const node: Phase<"node", Record<never, never>, NodeOutput> = {
 
 /** Before anything is made: the places that the programs we start are going to fill. */
 function planSurvey({ config }: PlanInput<unknown>, machine: MachineDecisions): Action {
-  const { local } = config.cluster.etcd;
+  const local = config.joining?.role === "worker" ? undefined : config.cluster.etcd.local;
   const of = (who: SurveyPlace["of"], ...paths: readonly string[]): readonly SurveyPlace[] => paths.map((path) => ({ path, of: who }));
   return survey("data", [
     ...(local === undefined ? [] : of("etcd", local.dataDir)),
     ...of("kubelet", "/var/lib/kubelet", "/usr/libexec/kubernetes"),
+    // The kubelet of a joining node writes its kubeconfig itself.
+    ...(config.joining === undefined ? [] : of("kubelet", kubeletConfPath)),
     ...of("network", "/etc/cni/net.d", "/opt/cni/bin", "/var/lib/cni", "/run/flannel", "/run/xtables.lock"),
     // kube-proxy's pod mounts it, and the runtime makes what is to be mounted; the kernel's package may come later.
     { path: "/lib/modules", of: "network", onlyIfEmpty: true },

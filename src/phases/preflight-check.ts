@@ -8,6 +8,8 @@ export type Input = PlanInput<Record<never, never>>;
 export interface Seen {
   readonly check?: string;
   readonly severity?: Finding["severity"];
+  /** The run's error code when nothing else is wrong. */
+  readonly code?: string;
   /** With the values. */
   readonly message: string;
   /** Why it matters and what cures it. */
@@ -26,7 +28,7 @@ export interface Check {
 export async function findingsOf(checks: readonly Check[], input: Input, machine: MachineDecisions): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   for (const { name, severity, run } of checks) {
-    for (const seen of await run(input, machine)) findings.push({ check: seen.check ?? name, severity: seen.severity ?? severity, message: seen.message, hint: seen.hint });
+    for (const seen of await run(input, machine)) findings.push({ check: seen.check ?? name, severity: seen.severity ?? severity, message: seen.message, hint: seen.hint, ...(seen.code === undefined ? {} : { code: seen.code }) });
   }
   return findings;
 }

@@ -17,7 +17,7 @@ function checkRuntime({ config, runtime, facts }: Input, machine: MachineDecisio
   const socket = config.init.nodeRegistration.criSocket;
   if (!machine.ownRuntime) {
     if (runtime === undefined) return [{ message: `something listens at ${socket} but does not answer CRI`, hint: "The kubelet would start no pod with it. Look at that service's log; stop it (then kubestick installs containerd), or name another runtime with --cri-socket." }];
-    if (runtime.name !== "containerd") return [{ message: `the running container runtime is ${runtime.name} ${runtime.version}, into which images cannot be loaded from this file`, hint: `Use containerd: stop and disable ${runtime.name} and run init again, so that the carried one is installed.` }];
+    if (runtime.name !== "containerd") return [{ message: `the running container runtime is ${runtime.name} ${runtime.version}, into which images cannot be loaded from this file`, hint: `Use containerd: stop and disable ${runtime.name} and run the same command again, so that the carried one is installed.` }];
     return [];
   }
   if (socket.replace("/var/run/", "/run/") !== "unix:///run/containerd/containerd.sock") {
@@ -41,7 +41,7 @@ async function checkManifests({ config, read, made }: Input): Promise<readonly S
     if (name === "etcd" && config.cluster.etcd.local === undefined) continue;
     const path = `/etc/kubernetes/manifests/${name}.yaml`;
     if (!made.has(`file${path}`) && (await read.stat(path)) !== undefined) {
-      seen.push({ check: pathCheck("FileAvailable", path), message: `${path} exists and was not made by kubestick`, hint: "Another cluster lives here. If it is not needed, remove it with the tool that made it (kubeadm reset), then run init again." });
+      seen.push({ check: pathCheck("FileAvailable", path), message: `${path} exists and was not made by kubestick`, hint: "Another cluster lives here. If it is not needed, remove it with the tool that made it (kubeadm reset), then run the same command again." });
     }
   }
   return seen;

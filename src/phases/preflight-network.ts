@@ -40,11 +40,14 @@ async function checkFirewall({ config, read }: Input): Promise<readonly Seen[]> 
 /** A port held by what an earlier run of ours started is not taken. comm names are cut to 15 characters by the kernel. */
 function checkPorts({ config, facts, made }: Input): readonly Seen[] {
   const { bindPort } = config.init.localAPIEndpoint;
-  const local = config.cluster.etcd.local !== undefined;
+  const controlPlane = config.joining?.role !== "worker";
+  const local = controlPlane && config.cluster.etcd.local !== undefined;
   const ports: readonly { readonly port: number; readonly owner: string; readonly madeBy: string }[] = [
-    { port: bindPort, owner: "kube-apiserver", madeBy: "file/etc/kubernetes/manifests/kube-apiserver.yaml" },
-    { port: 10259, owner: "kube-scheduler", madeBy: "file/etc/kubernetes/manifests/kube-scheduler.yaml" },
-    { port: 10257, owner: "kube-controller", madeBy: "file/etc/kubernetes/manifests/kube-controller-manager.yaml" },
+    ...(!controlPlane ? [] : [
+      { port: bindPort, owner: "kube-apiserver", madeBy: "file/etc/kubernetes/manifests/kube-apiserver.yaml" },
+      { port: 10259, owner: "kube-scheduler", madeBy: "file/etc/kubernetes/manifests/kube-scheduler.yaml" },
+      { port: 10257, owner: "kube-controller", madeBy: "file/etc/kubernetes/manifests/kube-controller-manager.yaml" },
+    ]),
     { port: 10250, owner: "kubelet", madeBy: "file/etc/systemd/system/kubelet.service" },
     ...(local ? [2379, 2380].map((port) => ({ port, owner: "etcd", madeBy: "file/etc/kubernetes/manifests/etcd.yaml" })) : []),
   ];
@@ -61,11 +64,12 @@ function checkPorts({ config, facts, made }: Input): readonly Seen[] {
 }
 
 function checkProxy({ config, facts }: Input): readonly Seen[] {
-  const { advertiseAddress, bindPort } = config.init.localAPIEndpoint;
-  const proxy = httpsProxyFor(advertiseAddress, bindPort, facts.proxyEnvironment);
+  const server = config.joining === undefined ? undefined : new URL(config.joining.server);
+  const address = server === undefined ? config.init.localAPIEndpoint.advertiseAddress : server.hostname.replace(/^\[|\]$/g, "");
+  const proxy = httpsProxyFor(address, server === undefined ? config.init.localAPIEndpoint.bindPort : Number(server.port || 443), facts.proxyEnvironment);
   return proxy === undefined ? [] : [{
-    message: `connections to ${advertiseAddress} go through the proxy ${withoutPassword(proxy)}`,
-    hint: `The control plane gets these variables, and would ask the proxy for its own API server. Add the address: export NO_PROXY=${listed(facts.proxyEnvironment, [advertiseAddress])}`,
+    message: `connections to ${address} go through the proxy ${withoutPassword(proxy)}`,
+    hint: `${server === undefined ? "The control plane gets these variables, and would ask the proxy for its own API server" : "The kubelet would ask the proxy for the API server"}. Add the address: export NO_PROXY=${listed(facts.proxyEnvironment, [address])}`,
   }];
 }
 

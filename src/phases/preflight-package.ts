@@ -84,9 +84,9 @@ async function checkDisk({ pkg, read, made, config }: Input, machine: MachineDec
     for (const layer of image.layers) blobs.set(layer.digest, layer.size + layer.unpackedSize);
   }
   await need("/var/lib/containerd", [...blobs.values()].reduce((sum, size) => sum + size, 0), "images");
-  if (config.cluster.etcd.local !== undefined && !made.has("file/etc/kubernetes/manifests/etcd.yaml")) await need(config.cluster.etcd.local.dataDir, 32 * 1024 * 1024, "etcd");
+  if (config.joining?.role !== "worker" && config.cluster.etcd.local !== undefined && !made.has("file/etc/kubernetes/manifests/etcd.yaml")) await need(config.cluster.etcd.local.dataDir, 32 * 1024 * 1024, "etcd");
   return [...needs.values()].filter((entry) => entry.free < entry.bytes).map((entry) => ({
     message: `${entry.mount} has ${entry.free} bytes free, ${entry.bytes} bytes are needed (${[...entry.what].join(", ")}): ${entry.bytes - entry.free} bytes short`,
-    hint: `Free or add space on the file system at ${entry.mount}, then run init again. Nothing was written.`,
+    hint: `Free or add space on the file system at ${entry.mount}, then run the same command again. Nothing was written.`,
   }));
 }

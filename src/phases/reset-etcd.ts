@@ -1,27 +1,30 @@
 /**
- * Reset phase `remove-etcd-member`: the data of the local etcd. The only member of a cluster has nobody to take leave of.
- * Its pod is stopped first: kubeadm deletes below a running etcd, which then writes its log again.
+ * Reset phase `remove-etcd-member`: this node leaves the etcd of its cluster while it still runs, then its data goes. The only member of a
+ * cluster has nobody to take leave of. The pod is stopped before: kubeadm deletes below a running etcd, which then writes its log again.
  */
 import { parse } from "yaml";
 import type { HostReader } from "../host/types.ts";
 import type { Action, ResetPhase } from "../engine/types.ts";
 import { planContents } from "./reset-places.ts";
+import { etcdStanding } from "./reset-etcd-standing.ts";
 import { planQuiet } from "./reset-quiet.ts";
 
 const manifest = "/etc/kubernetes/manifests/etcd.yaml";
 
 export const removeEtcdMember: ResetPhase = {
   id: "remove-etcd-member",
-  title: "Remove the data of the local etcd",
+  title: "Leave the cluster's etcd and remove its data on this node",
   async plan(input) {
     const { survey, recorded, force, dryRun, read } = input;
     const surveyed = (survey?.places ?? []).filter((place) => place.of === "etcd");
     const known = await dataDirectory(read);
     // Without a record, a data directory that no static pod names may belong to an etcd that has nothing to do with Kubernetes.
+    const standing = recorded || force || dryRun ? await etcdStanding(input) : undefined;
+    const leave = standing?.leave === undefined ? [] : [standing.leave];
     const path = known ?? (recorded ? "/var/lib/etcd" : undefined);
     const removals: readonly Action[] = survey !== undefined ? planContents(surveyed)
       : path !== undefined && (recorded || force || dryRun) ? emptied(path) : [];
-    return { actions: removals.length === 0 ? [] : [...(await planQuiet(input)), ...removals] };
+    return { actions: [...leave, ...(removals.length === 0 ? [] : [...(await planQuiet(input)), ...removals])], findings: standing?.findings ?? [] };
   },
 };
 

@@ -1,5 +1,6 @@
 /** Reset phase `preflight`: is this a node we know, and can everything be reached that is to go? Changes nothing. */
 import type { Finding, ResetPhase } from "../engine/types.ts";
+import { etcdStanding } from "./reset-etcd-standing.ts";
 import type { HostReader } from "../host/types.ts";
 
 /** One that is there and fails is told by the action that needs it. */
@@ -13,8 +14,11 @@ const traces = ["/etc/kubernetes/manifests", "/etc/kubernetes/kubelet.conf", "/v
 export const resetPreflight: ResetPhase = {
   id: "preflight",
   title: "Look at what is on this machine",
-  async plan({ read, recorded, survey, force, dryRun }) {
+  async plan(input) {
+    const { read, recorded, survey, force, dryRun } = input;
     const findings: Finding[] = [];
+    const danger = recorded || force || dryRun ? (await etcdStanding(input))?.danger : undefined;
+    if (danger !== undefined) findings.push({ ...danger, severity: force || dryRun ? "warning" : "error" });
     const found: string[] = [];
     for (const path of traces) if ((await read.stat(path)) !== undefined) found.push(path);
     if (!recorded && found.length > 0) {

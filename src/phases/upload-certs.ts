@@ -68,7 +68,7 @@ const keyUnknown: Finding = {
 };
 
 /** Key in the Secret to file, as kubeadm names them (phases/copycerts): a slash becomes a dash. */
-function sharedPaths({ cluster }: ResolvedConfig): Readonly<Record<string, string>> {
+export function sharedPaths({ cluster }: ResolvedConfig): Readonly<Record<string, string>> {
   const { certificatesDir, etcd } = cluster;
   const below = (...names: readonly string[]): Record<string, string> => Object.fromEntries(names.map((name) => [name.replace("/", "-"), `${certificatesDir}/${name}`]));
   const shared = below("ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.pub", "sa.key");

@@ -40,7 +40,7 @@ export async function initOk(host: TestHost, argv: readonly string[] = []): Prom
   return done;
 }
 
-function documentOf(done: CommandResult): InitDocument {
+export function documentOf(done: CommandResult): InitDocument {
   try {
     return JSON.parse(done.stdout) as InitDocument;
   } catch {

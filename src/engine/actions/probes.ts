@@ -23,6 +23,8 @@ const asks: { readonly [Type in Probe["type"]]: Ask<Type> } = {
   http: askHttp,
   api: askApi,
   "etcd-version": askEtcdVersion,
+  "etcd-health": askEtcdHealth,
+  "kubelet-certificate": askKubeletCertificate,
   "node-ready": askNode,
   workloads: askWorkloads,
 };
@@ -49,8 +51,10 @@ export function nextStepFor(probe: Probe): string {
     case "http": return `Look at ${probe.component}: ${probe.component === "kubelet" ? "systemctl status kubelet; journalctl -xeu kubelet" : `crictl ps -a --name ${probe.component}`}`;
     case "api": return "Look at the API server and etcd: crictl ps -a; journalctl -xeu kubelet";
     case "etcd-version": return `See whether it answers from here: curl ${[...(probe.ca === undefined ? [] : [`--cacert ${probe.ca}`]), ...(probe.certificate === undefined ? [] : [`--cert ${probe.certificate}`]), ...(probe.key === undefined ? [] : [`--key ${probe.key}`])].join(" ")} ${probe.endpoint}/version. To go on without asking: --ignore-preflight-errors=ExternalEtcdVersion`;
-    case "node-ready": return `See the node's conditions: kubectl --kubeconfig /etc/kubernetes/admin.conf describe node ${probe.node}`;
-    case "workloads": return "See the pods: kubectl --kubeconfig /etc/kubernetes/admin.conf get pods -A -o wide";
+    case "etcd-health": return "Look at etcd on every control plane node: crictl ps -a --name etcd; crictl logs $(crictl ps -a --name etcd -q | head -1)";
+    case "kubelet-certificate": return "See why the kubelet gets no certificate: journalctl -xeu kubelet; on a control plane: kubectl get csr";
+    case "node-ready": return probe.as === "kubelet" ? `See the node's conditions on a control plane: kubectl describe node ${probe.node}` : `See the node's conditions: kubectl --kubeconfig /etc/kubernetes/admin.conf describe node ${probe.node}`;
+    case "workloads": return probe.as === "kubelet" ? `See the pods on a control plane: kubectl get pods -A -o wide --field-selector spec.nodeName=${probe.node}` : "See the pods: kubectl --kubeconfig /etc/kubernetes/admin.conf get pods -A -o wide";
   }
 }
 
@@ -110,6 +114,21 @@ async function askEtcdVersion(probe: ProbeOf<"etcd-version">, context: ActionCon
   };
 }
 
+/** kubeadm's rule (util/etcd, CheckClusterHealth): more than half of the known members. */
+async function askEtcdHealth({ endpoints, files }: ProbeOf<"etcd-health">, { clients }: ActionContext): Promise<ProbeAnswer> {
+  const troubles = (await Promise.all(endpoints.map(async (endpoint) => {
+    try {
+      const { healthy, reason } = await (await clients.etcd(endpoint, files)).health();
+      return healthy ? undefined : `${endpoint}: ${reason}`;
+    } catch (error) {
+      return `${endpoint}: ${isKubestickError(error) ? error.happened : messageOf(error)}`;
+    }
+  }))).filter((trouble) => trouble !== undefined);
+  const healthy = endpoints.length - troubles.length;
+  if (healthy * 2 > endpoints.length) return { ready: true, detail: `${healthy} of ${endpoints.length} members` };
+  return { ready: false, reason: endpoints.length === 0 ? "no etcd member is known" : `${healthy} of ${endpoints.length} etcd members are healthy: ${troubles.join("; ")}` };
+}
+
 function atLeast(version: string, minimum: string): boolean {
   const [found, wanted] = [version, minimum].map((text) => text.replace(/^v/, "").split(/[-+]/)[0]?.split(".").map(Number) ?? []) as [number[], number[]];
   const at = wanted.findIndex((part, index) => found[index] !== part);
@@ -130,19 +149,27 @@ async function get(url: string, files: { readonly ca?: string; readonly certific
 }
 
 async function askApi({ url }: ProbeOf<"api">, { clients }: ActionContext): Promise<ProbeAnswer> {
-  const { status, body } = await (await clients.cluster("admin")).raw("/livez");
+  const { status, body } = await (await clients.cluster("admin", url)).raw("/livez");
   return status === 200 ? { ready: true } : { ready: false, reason: `${new URL("/livez", url).href} answers ${status}${firstWords(body)}` };
 }
 
-async function askNode({ node }: ProbeOf<"node-ready">, { clients }: ActionContext): Promise<ProbeAnswer> {
-  const live = await (await clients.cluster("admin")).get({ apiVersion: "v1", kind: "Node", name: node });
+async function askKubeletCertificate({ kubeconfig }: ProbeOf<"kubelet-certificate">, { host }: ActionContext): Promise<ProbeAnswer> {
+  const text = await host.readText(kubeconfig);
+  if (text === undefined) return { ready: false, reason: `the kubelet has not written ${kubeconfig} yet: it waits for its certificate` };
+  const path = /^\s*client-certificate:\s*(\S+)\s*$/m.exec(text)?.[1];
+  if (path === undefined || (await host.stat(path)) !== undefined) return { ready: true };
+  return { ready: false, reason: `${path}, to which ${kubeconfig} points, does not exist yet` };
+}
+
+async function askNode({ node, as }: ProbeOf<"node-ready">, { clients }: ActionContext): Promise<ProbeAnswer> {
+  const live = await (await clients.cluster(as ?? "admin")).get({ apiVersion: "v1", kind: "Node", name: node });
   if (live === undefined) return { ready: false, reason: `node ${node} has not registered yet` };
   const ready = conditionOf(live, "Ready");
   return ready?.["status"] === "True" ? { ready: true } : { ready: false, reason: `node ${node} is not ready: ${String(ready?.["message"] ?? "it has no condition Ready yet")}` };
 }
 
-async function askWorkloads({ workloads, node }: ProbeOf<"workloads">, { clients }: ActionContext): Promise<ProbeAnswer> {
-  const cluster = await clients.cluster("admin");
+async function askWorkloads({ workloads, node, as }: ProbeOf<"workloads">, { clients }: ActionContext): Promise<ProbeAnswer> {
+  const cluster = await clients.cluster(as ?? "admin");
   const namespaces = [...new Set(workloads.map(({ namespace }) => namespace ?? "default"))];
   const pods = (await Promise.all(namespaces.map((namespace) => podsOn(cluster, namespace, node)))).flat();
   const waiting = pods.filter((pod) => !isReady(pod)).map((pod) => `${namespaced(pod.metadata)} (${stateOf(pod)})`);

@@ -2,6 +2,7 @@
 import type { Action } from "../types.ts";
 import { contents } from "./contents.ts";
 import { directory } from "./directory.ts";
+import { etcdMember } from "./etcd-member.ts";
 import { file } from "./file.ts";
 import type { Handler } from "./handler.ts";
 import { image } from "./image.ts";
@@ -19,7 +20,7 @@ import { unmount } from "./unmount.ts";
 import { wait } from "./wait.ts";
 
 export const handlers: { readonly [Kind in Action["kind"]]: Handler<Extract<Action, { readonly kind: Kind }>> } = {
-  file, payload, directory, remove, unit, kernel, route, image, object, wait,
+  file, payload, directory, remove, unit, kernel, route, image, object, "etcd-member": etcdMember, wait,
   survey, unmount, sandboxes: pods, contents, interface: networkInterface, rules,
 };
 

@@ -14,7 +14,7 @@ export const unit: Handler<UnitAction> = {
     const state = await host.unit(action.name);
     const wrong = wrongState(action, state);
     // A unit that runs with an older configuration, or that was found running: only a restart makes it read what was written.
-    if (wrong.length === 0 && action.running && journal.fingerprint(action.id) !== action.fingerprint) wrong.push(journal.fingerprint(action.id) === undefined ? "configured" : "configuration changed");
+    if (wrong.length === 0 && action.running && !startedAs(action, journal.fingerprint(action.id))) wrong.push(journal.fingerprint(action.id) === undefined ? "configured" : "configuration changed");
     return wrong.length === 0 ? { state: "same" } : { state: "differs", detail: wrong.join(", ") };
   },
 
@@ -39,12 +39,12 @@ export const unit: Handler<UnitAction> = {
       const earlier = journal.fingerprint(action.id);
       const command = runs(state) ? "restart" : "start";
       await host.unitCommand(name, command);
-      done.push(command === "start" ? "started" : earlier !== undefined && earlier !== action.fingerprint ? "restarted: configuration changed" : "restarted");
+      done.push(command === "start" ? "started" : earlier !== undefined && !startedAs(action, earlier) ? "restarted: configuration changed" : "restarted");
     } else if (runs(state)) {
       await host.unitCommand(name, "stop");
       done.push("stopped");
     }
-    return { what: "started", detail: done.join(", ") || "configured", fingerprint: action.fingerprint };
+    return { what: "started", detail: done.join(", ") || "configured", fingerprint: fingerprintOf(action) };
   },
 
   async verify(action, context) {
@@ -75,6 +75,14 @@ export const unit: Handler<UnitAction> = {
     return { status: "kept", detail: undo["active"] === true ? "was running before" : "stopped already" };
   },
 };
+
+function fingerprintOf({ fingerprint, once }: UnitAction): string {
+  return once === undefined ? fingerprint : `${fingerprint}+${once}`;
+}
+
+function startedAs(action: UnitAction, recorded: string | undefined): boolean {
+  return recorded === fingerprintOf(action) || (action.once === undefined && recorded?.split("+")[0] === action.fingerprint);
+}
 
 /** `activating` counts: a unit that is between two restarts is started, and whether it does its work is for a wait to find out. */
 function runs(state: UnitState): boolean {

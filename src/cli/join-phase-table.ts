@@ -1,0 +1,88 @@
+/**
+ * The commands below `join phase`, as data, like `init-phase-table.ts`. Flags are kubeadm's for the same phase (kubeadm cmd/phases/join), plus
+ * ours. Names and titles repeat those of the flows, which are not loaded for a help text; a test compares them.
+ */
+import { joinFlags } from "./flag-tables.ts";
+import type { FlagTable } from "./flags.ts";
+
+type JoinFlag = keyof typeof joinFlags;
+
+export interface JoinPhaseCommand {
+  readonly phase: string;
+  readonly step?: string;
+  readonly title: string;
+  readonly flags: readonly JoinFlag[];
+  /** Of control planes alone. */
+  readonly controlPlane: boolean;
+}
+
+interface PhaseRow {
+  readonly phase: string;
+  readonly title: string;
+  readonly flags: readonly JoinFlag[];
+  readonly controlPlane?: true;
+  readonly steps?: readonly { readonly id: string; readonly title: string; readonly flags?: readonly JoinFlag[] }[];
+}
+
+const address = ["apiserver-advertise-address", "apiserver-bind-port"] as const;
+
+const rows: readonly PhaseRow[] = [
+  { phase: "preflight", title: "Check the machine, the package and the cluster", flags: [...address, "certificate-key", "cri-socket", "fix", "ignore-preflight-errors", "node-name"] },
+  {
+    phase: "node", title: "Prepare the node: kernel, container runtime, kubelet", flags: ["cri-socket", "fix"],
+    steps: [
+      { id: "fix", title: "Apply the cures that --fix asks for" },
+      { id: "kernel", title: "Load kernel modules and set sysctls" },
+      { id: "binaries", title: "Install the programs the package carries" },
+      { id: "runtime", title: "Configure and start the container runtime" },
+      { id: "kubelet", title: "Install the kubelet's units" },
+      { id: "route", title: "Make service addresses reachable from the host" },
+    ],
+  },
+  { phase: "images", title: "Load the carried images into the container runtime", flags: ["cni", "cri-socket"] },
+  {
+    phase: "control-plane-prepare", title: "Prepare certificates, kubeconfigs and static pods", controlPlane: true, flags: [...address, "certificate-key", "node-name", "patches"],
+    steps: [
+      { id: "download-certs", title: "Write the certificates that all control planes share", flags: ["certificate-key"] },
+      { id: "certs", title: "Generate the certificates of this node", flags: ["apiserver-advertise-address", "certificate-key", "node-name"] },
+      { id: "kubeconfig", title: "Write the kubeconfigs of administrators and components", flags: ["certificate-key"] },
+      { id: "control-plane", title: "Write the static pods of the control plane", flags: [...address, "patches"] },
+    ],
+  },
+  { phase: "check-etcd", title: "Check that the etcd of the cluster is healthy", controlPlane: true, flags: ["apiserver-advertise-address"] },
+  { phase: "etcd-learner", title: "Add this node to etcd as a member that does not vote yet", controlPlane: true, flags: ["apiserver-advertise-address", "node-name"] },
+  {
+    phase: "etcd", title: "Write the static pod of etcd", controlPlane: true, flags: ["apiserver-advertise-address", "node-name", "patches"],
+    steps: [{ id: "local", title: "Write the static pod of the local etcd member" }],
+  },
+  { phase: "kubelet-start", title: "Configure and start the kubelet", flags: ["cri-socket", "node-name", "patches"] },
+  { phase: "etcd-join", title: "Make this node a voting member of etcd", controlPlane: true, flags: ["apiserver-advertise-address", "node-name", "patches"] },
+  { phase: "kubelet-wait-bootstrap", title: "Wait until the kubelet has its certificate", flags: ["cri-socket"] },
+  {
+    phase: "control-plane-join", title: "Mark this node as control plane", controlPlane: true, flags: ["apiserver-advertise-address", "node-name", "patches"],
+    steps: [{ id: "mark-control-plane", title: "Set the labels and taints of a control plane", flags: ["node-name"] }],
+  },
+  { phase: "wait-control-plane", title: "Wait until the control plane is healthy", controlPlane: true, flags: ["apiserver-advertise-address"] },
+  { phase: "wait-node", title: "Wait until the node is Ready", flags: ["cni"] },
+];
+
+export const joinPhases: readonly { readonly phase: string; readonly title: string; readonly controlPlane: boolean; readonly steps: readonly { readonly id: string; readonly title: string }[] }[] =
+  rows.map(({ phase, title, controlPlane = false, steps = [] }) => ({ phase, title, controlPlane, steps: steps.map(({ id, title: stepTitle }) => ({ id, title: stepTitle })) }));
+
+/** In the order in which they run. */
+export const joinPhaseRows: readonly JoinPhaseCommand[] = rows.flatMap(({ phase, title, flags, steps, controlPlane = false }): readonly JoinPhaseCommand[] => [
+  { phase, title, flags, controlPlane },
+  ...(steps ?? []).map((step): JoinPhaseCommand => ({ phase, step: step.id, title: step.title, flags: step.flags ?? flags, controlPlane })),
+]);
+
+/** How the cluster is found, and how a run is shown. */
+const everywhere = [
+  "config", "control-plane", "discovery-file", "discovery-token", "discovery-token-ca-cert-hash", "discovery-token-unsafe-skip-ca-verification", "dry-run", "tls-bootstrap-token", "token",
+  "out", "package", "use-cluster-endpoint", "output",
+] as const satisfies readonly JoinFlag[];
+
+export function joinPhaseFlags({ flags }: JoinPhaseCommand): FlagTable {
+  const wanted = new Set<string>([...flags, ...everywhere]);
+  // In the order of join's own table.
+  return Object.fromEntries(Object.entries(joinFlags).filter(([name]) => wanted.has(name)));
+}

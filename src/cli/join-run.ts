@@ -1,0 +1,138 @@
+/**
+ * The run of `join`: find the cluster and know that it is the right one, read what it says of itself, then the flow of the node's role.
+ * Until the flow begins nothing is changed, so a wrong token or address leaves nothing behind.
+ */
+import type { JoinConfiguration } from "../config/join.ts";
+import { joinedConfig, resolveJoinRequest, type JoinRequest } from "../config/resolve-join.ts";
+import type { BootstrapIdentity, ResolvedConfig } from "../config/types.ts";
+import { retrying } from "../engine/actions/api-retry.ts";
+import { withEvents } from "../engine/event-queue.ts";
+import type { RunOutcome } from "../engine/outcome.ts";
+import { runFlow } from "../engine/run.ts";
+import type { RunEvent } from "../engine/types.ts";
+import { isKubestickError, KubestickError } from "../errors.ts";
+import { controlPlaneJoinFlow, readJoinTarget, workerJoinFlow } from "../flows/join.ts";
+import type { HostFacts } from "../host/types.ts";
+import type { PackageReader } from "../package/types.ts";
+import { renderKubeconfig } from "../pki/kubeconfig.ts";
+import { carriedPackage } from "./carried-package.ts";
+import { readConfigFile } from "./config-file.ts";
+import type { JoinRunRequest } from "./join-options.ts";
+import { joinPorts, type Discovered, type DiscoveryRequest, type JoinPorts } from "./machine.ts";
+
+/** kubeadm tries for five minutes; at a console that is a long time to learn of a mistyped address. */
+const discoveryMs = 10_000;
+/** A busy API server, or one that restarts. */
+const readingMs = 10_000;
+
+export async function* joinEvents(request: JoinRunRequest, signal: AbortSignal, ports: JoinPorts = joinPorts("kubestick join")): AsyncGenerator<RunEvent, RunOutcome> {
+  const pkg = await carriedPackage(request.packagePath);
+  try {
+    const facts = await ports.host.facts();
+    const file = request.configPath === undefined ? undefined : await readConfigFile(request.configPath, "join");
+    const wanted = resolveJoinRequest({ options: request.options, ...(file === undefined ? {} : { file }), facts, ...(pkg === undefined ? {} : { packageCni: pkg.index.cni }) });
+    for (const message of wanted.warnings) yield { type: "finding", phase: "config", finding: { check: "Configuration", severity: "warning", message } };
+    const dryRun = request.dryRun ?? wanted.join.dryRun === true;
+    if (facts.uid !== 0 && !dryRun) throw notRoot(facts.uid);
+    if (request.ofControlPlane === true && wanted.join.controlPlane === undefined) throw ofControlPlanes(request.only?.[0] ?? "");
+    const config = yield* findCluster(wanted, request, facts, pkg, signal, ports);
+    const flow = wanted.join.controlPlane === undefined ? workerJoinFlow : controlPlaneJoinFlow;
+    return yield* runFlow(flow, {
+      ...ports,
+      pkg,
+      config,
+      dryRun,
+      skipPhases: flow === workerJoinFlow ? config.init.skipPhases.filter((name) => !onlyOfControlPlanes(name)) : config.init.skipPhases,
+      ignorePreflightErrors: config.init.nodeRegistration.ignorePreflightErrors,
+      signal,
+      ...(request.only === undefined ? {} : { only: request.only }),
+      ...(request.out === undefined ? {} : { outputDirectory: request.out }),
+    });
+  } finally {
+    await pkg?.close();
+  }
+}
+
+async function* findCluster(
+  wanted: JoinRequest, request: JoinRunRequest, facts: HostFacts, pkg: PackageReader | undefined, signal: AbortSignal, ports: JoinPorts,
+): AsyncGenerator<RunEvent, ResolvedConfig> {
+  const { join } = wanted;
+  const question = discoveryRequest(join, request.useClusterEndpoint, request.configPath !== undefined);
+  yield told(`looking for the cluster at ${placeOf(question)}`);
+  const discovered = yield* withEvents<RunEvent, Discovered>((emit) => ports.discover(question, {
+    signal, report: ({ server, problem }) => { emit(told(`${server}: ${problem}; trying again`)); },
+  }));
+  for (const note of discovered.notes) yield told(note);
+
+  const identity = identityOf(discovered);
+  const { server, caPem, clusterName } = discovered;
+  const cluster = await ports.connect(renderKubeconfig({ clusterName, server, userName: "tls-bootstrap-token-user", caPem, credentials: identity }), server);
+  try {
+    const { joining, clusterText } = await retrying({ host: ports.host, signal, timeoutMs: readingMs, attempted: `reading the configuration of the cluster at ${server}` }, () => readJoinTarget(cluster, {
+      role: join.controlPlane === undefined ? "worker" : "control-plane", server, caPem, caCertPath: join.caCertPath, identity, nodeName: join.nodeRegistration.name,
+      ...(join.controlPlane?.certificateKey === undefined ? {} : { certificateKey: join.controlPlane.certificateKey }),
+    })).catch((error: unknown) => { throw refusedIdentity(error, identity); });
+    yield told(`found cluster ${joining.clusterName} (Kubernetes ${joining.apiServerVersion}) at ${server}`);
+    return joinedConfig({
+      ...wanted, joining, clusterText, facts, ...(pkg === undefined ? {} : { packageVersion: pkg.index.kubernetesVersion }), ...(request.fix === true ? { flags: { fix: true } } : {}),
+    });
+  } finally {
+    await cluster.close();
+  }
+}
+
+/** To leave out what a worker does not have is no mistake: one configuration serves both roles. */
+function onlyOfControlPlanes(name: string): boolean {
+  const has = (flow: typeof controlPlaneJoinFlow | typeof workerJoinFlow): boolean => flow.phases.some(({ id }) => id === name.trim().toLowerCase().split("/")[0]);
+  return has(controlPlaneJoinFlow) && !has(workerJoinFlow);
+}
+
+function ofControlPlanes(phase: string): KubestickError {
+  return new KubestickError({
+    code: "CLI_FLAG_VALUE", attempted: `running phase ${phase} of join`, happened: "It is a phase of control planes, and this node is to be a worker.",
+    next: "Add --control-plane (or controlPlane to the JoinConfiguration); nothing was changed.",
+  });
+}
+
+function told(message: string): RunEvent {
+  return { type: "finding", phase: "discovery", finding: { check: "Discovery", severity: "info", message } };
+}
+
+function discoveryRequest({ discovery, timeouts }: JoinConfiguration, useClusterEndpoint: boolean, configured: boolean): DiscoveryRequest {
+  const { bootstrapToken, file, tlsBootstrapToken } = discovery;
+  const common = { timeoutMs: configured ? timeouts.discovery : discoveryMs, useClusterEndpoint, ...(tlsBootstrapToken === "" ? {} : { tlsBootstrapToken }) };
+  if (bootstrapToken !== undefined) {
+    return { ...common, kind: "token", servers: [bootstrapToken.apiServerEndpoint], token: bootstrapToken.token, caCertHashes: bootstrapToken.caCertHashes, unsafeSkipCaVerification: bootstrapToken.unsafeSkipCAVerification };
+  }
+  const path = file?.kubeConfigPath ?? "";
+  return path.startsWith("https://") ? { ...common, kind: "url", url: path } : { ...common, kind: "file", path };
+}
+
+function placeOf(question: DiscoveryRequest): string {
+  switch (question.kind) {
+    case "token": return question.servers.join(", ");
+    case "file": return `the place that ${question.path} names`;
+    case "url": return `the place that ${question.url} names`;
+  }
+}
+
+/** kubeadm's rule: a TLS bootstrap token wins over the credentials of a discovery file. */
+function identityOf({ identity, tlsBootstrapToken }: Discovered): BootstrapIdentity {
+  if (tlsBootstrapToken !== undefined) return { token: tlsBootstrapToken };
+  if (identity === undefined) throw new TypeError("discovery found neither a token nor credentials");
+  return "token" in identity ? { token: identity.token } : { certificate: identity.certificatePem, key: identity.keyPem };
+}
+
+function refusedIdentity(error: unknown, identity: BootstrapIdentity): unknown {
+  if (!isKubestickError(error) || (error.code !== "API_UNAUTHORIZED" && error.code !== "API_FORBIDDEN")) return error;
+  const who = "token" in identity ? `the bootstrap token ${identity.token.split(".")[0]}` : "the credentials of the discovery file";
+  return new KubestickError({
+    code: "JOIN_CREDENTIALS_REFUSED", attempted: error.attempted,
+    happened: error.code === "API_UNAUTHORIZED" ? `The API server does not accept ${who} for joining: it has expired, was revoked, or lacks the usage authentication.` : `The API server knows ${who}, but it may not read what joining nodes read.`,
+    next: "Make a new token on a control plane: kubestick token create --print-join-command", details: [error.happened], cause: error,
+  });
+}
+
+function notRoot(uid: number): KubestickError {
+  return new KubestickError({ code: "NOT_ROOT", attempted: "joining this machine to a cluster", happened: `This runs as user id ${uid}, and joining needs root.`, next: "Run it with sudo, or as root; --dry-run shows the plan without." });
+}

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { kubectl, untilHealthy } from "../support/e2e-cluster.ts";
+import { assertPodsMeetAcrossNodes, etcdMembers, nodeStates, untilAllReady } from "../support/e2e-nodes.ts";
+import { assertRefusal, initOk } from "../support/e2e-init.ts";
+import { join, joinKilledAfter, joinOk, wordsOf } from "../support/e2e-join.ts";
+import { scenario } from "../support/e2e-scenario.ts";
+import { changes, snapshot } from "../support/e2e-snapshot.ts";
+import type { TestHost } from "../support/hosts/test-host.ts";
+
+/** One file, four machines without route, resolver and ssh. */
+scenario("join", ({ boot }) => {
+  let cp1: TestHost;
+  let cp2: TestHost;
+  let cp3: TestHost;
+  let w1: TestHost;
+  let asControlPlane: readonly string[];
+  let asWorker: readonly string[];
+
+  before(async () => {
+    cp1 = await boot({ name: "cp1" });
+    const done = await initOk(cp1, ["--control-plane-endpoint", `${cp1.address}:6443`, "--upload-certs"]);
+    const [controlPlane = "", worker = ""] = done.document.result["joinCommands"] as string[];
+    asControlPlane = wordsOf(controlPlane);
+    asWorker = wordsOf(worker);
+    await untilHealthy(cp1, 120_000);
+  });
+
+  test("every refusal has its own code, comes in time and leaves nothing behind", async () => {
+    w1 = await boot({ name: "w1" });
+    const [endpoint = "", ...rest] = asWorker;
+    const token = rest[rest.indexOf("--token") + 1] ?? "";
+    const pin = rest[rest.indexOf("--discovery-token-ca-cert-hash") + 1] ?? "";
+    const joining = (changed: { readonly endpoint?: string; readonly token?: string; readonly pin?: string }, more: readonly string[] = []): readonly string[] =>
+      [changed.endpoint ?? endpoint, "--token", changed.token ?? token, "--discovery-token-ca-cert-hash", changed.pin ?? pin, ...more];
+    const secret = token.split(".")[1] ?? "";
+    const cases: readonly (readonly [code: string, cause: RegExp, argv: readonly string[]])[] = [
+      ["DISCOVERY_CA_PIN_MISMATCH", /./, joining({ pin: `sha256:${"0".repeat(64)}` })],
+      ["DISCOVERY_TOKEN_WRONG", /./, joining({ token: `${token.split(".")[0]}.${secret.startsWith("a") ? "b" : "a"}${secret.slice(1)}` })],
+      ["DISCOVERY_TOKEN_UNKNOWN", /./, joining({ token: "zzzzzz.0123456789abcdef" })],
+      ["DISCOVERY_UNREACHABLE", /./, joining({ endpoint: `${cp1.address}:6444` })],
+      ["NODE_NAME_TAKEN", /cp1/, joining({}, ["--node-name", "cp1"])],
+    ];
+    const before = await snapshot(w1);
+    for (const [code, cause, argv] of cases) {
+      const started = performance.now();
+      const done = await join(w1, argv);
+      const ms = performance.now() - started;
+      assertRefusal(done, { code, cause });
+      assert.ok(ms < 60_000, `${code} came after ${Math.round(ms)} ms`);
+      assert.ok(!`${done.stdout}${done.stderr}`.includes(secret.slice(1)), `${code} shows the token`);
+      assert.deepEqual(changes(before, await snapshot(w1)), [], `${code} left something behind`);
+    }
+  });
+
+  test("a worker joins, and joining again changes nothing", async (t) => {
+    const started = performance.now();
+    await joinOk(w1, asWorker);
+    t.diagnostic(`joined in ${Math.round(performance.now() - started)} ms`);
+    await untilAllReady(cp1, ["cp1", "w1"], 120_000);
+    const again = await joinOk(w1, asWorker);
+    assert.equal(again.document.changed, 0, JSON.stringify(again.document.actions.filter(({ status }) => status !== "unchanged"), null, 2));
+  });
+
+  test("two control planes join", async (t) => {
+    for (const name of ["cp2", "cp3"]) {
+      const host = await boot({ name });
+      if (name === "cp2") cp2 = host;
+      else cp3 = host;
+      const started = performance.now();
+      await joinOk(host, asControlPlane);
+      t.diagnostic(`${name} joined in ${Math.round(performance.now() - started)} ms`);
+    }
+    await untilAllReady(cp1, ["cp1", "cp2", "cp3", "w1"], 240_000);
+    assert.deepEqual(await etcdMembers(cp1), ["cp1", "cp2", "cp3"]);
+    const again = await joinOk(cp3, asControlPlane);
+    assert.equal(again.document.changed, 0, JSON.stringify(again.document.actions.filter(({ status }) => status !== "unchanged"), null, 2));
+    for (const { name, taints, roles } of (await nodeStates(cp2)).filter((node) => node.name !== "w1")) {
+      assert.deepEqual({ name, taints, roles }, { name, taints: ["node-role.kubernetes.io/control-plane:NoSchedule"], roles: ["control-plane"] });
+    }
+  });
+
+  test("pods on different nodes reach each other and a Service by name", async () => {
+    await assertPodsMeetAcrossNodes(cp2, "w1", "cp3");
+  });
+
+  test("reset takes a control plane out of etcd, and it joins again in spite of being killed again and again", async (t) => {
+    const gone = await cp3.run(["./kubestick", "reset", "--yes"], { timeoutMs: 300_000 });
+    assert.equal(gone.code, 0, `${gone.stderr.slice(-6000)}`);
+    assert.deepEqual(await etcdMembers(cp1), ["cp1", "cp2"]);
+    assert.equal((await kubectl(cp1, ["delete", "node", "cp3"])).code, 0);
+    // Ten kills on one way: each run is killed after its seventh thing made, so that the points are spread over all of it. The last one goes through.
+    const points: string[] = [];
+    for (let kills = 0; kills < 10; kills++) {
+      const { killed, last } = await joinKilledAfter(cp3, asControlPlane, 7);
+      if (!killed) break;
+      points.push(last);
+    }
+    t.diagnostic(`killed after ${points.join(", ")}`);
+    assert.ok(points.length >= 8, `only ${points.length} kills`);
+    await joinOk(cp3, asControlPlane);
+    await untilAllReady(cp1, ["cp1", "cp2", "cp3", "w1"], 240_000);
+    assert.deepEqual(await etcdMembers(cp1), ["cp1", "cp2", "cp3"]);
+  });
+
+  test("reset of a worker leaves the cluster as it was without it", async () => {
+    const done = await w1.run(["./kubestick", "reset", "--yes"], { timeoutMs: 300_000 });
+    assert.equal(done.code, 0, done.stderr.slice(-6000));
+    assert.equal(await w1.check(["sh", "-c", "ls -d /etc/kubernetes /var/lib/kubestick /usr/local/bin/kubelet 2>/dev/null || true"]), "");
+    assert.equal((await kubectl(cp1, ["delete", "node", "w1"])).code, 0);
+    await untilAllReady(cp1, ["cp1", "cp2", "cp3"], 60_000);
+  });
+});
