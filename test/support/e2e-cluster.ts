@@ -38,6 +38,8 @@ function ready(item: KubeItem, host: TestHost): boolean {
 
 export interface Expected {
   readonly cni: "flannel" | "bridge" | "none";
+  /** Default: a pod on this node. */
+  readonly etcd?: "external";
 }
 
 /** Everything that keeps this one-node cluster from being healthy; empty when it is. */
@@ -49,7 +51,7 @@ export async function ailments(host: TestHost, expected: Expected = { cni: "flan
   if (nodes.length !== 1) list.push(`${nodes.length} nodes instead of one`);
   for (const node of nodes) if (ready(node, host) !== (expected.cni !== "none")) list.push(`node ${node.metadata.name} is ${ready(node, host) ? "" : "not "}Ready`);
   const pods = found.filter((item) => item.kind === "Pod" && item.status?.phase !== "Succeeded");
-  const wanted = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"].map((name) => `kube-system/${name}-${host.name}`)
+  const wanted = [...(expected.etcd === "external" ? [] : ["etcd"]), "kube-apiserver", "kube-controller-manager", "kube-scheduler"].map((name) => `kube-system/${name}-${host.name}`)
     .concat("kube-system/kube-proxy-", "kube-system/coredns-", expected.cni === "flannel" ? ["kube-flannel/kube-flannel-ds-"] : []);
   for (const name of wanted) if (!pods.some((pod) => `${pod.metadata.namespace}/${pod.metadata.name}`.startsWith(name))) list.push(`there is no pod ${name}`);
   for (const pod of pods) {
@@ -88,16 +90,24 @@ export async function explain(host: TestHost): Promise<string> {
 
 const TOLERATIONS = [{ operator: "Exists" }];
 
+export interface ServiceOptions {
+  readonly namespace?: string;
+  /** Default `cluster.local`. */
+  readonly domain?: string;
+  /** The Service and its pods have an address of each family, and answer at both. */
+  readonly dualStack?: true;
+}
+
 /** A web server behind a Service, and a client that knows only its name. */
-export async function assertServiceAnswersByName(host: TestHost, namespace = "e2e"): Promise<void> {
+export async function assertServiceAnswersByName(host: TestHost, { namespace = "e2e", domain = "cluster.local", dualStack }: ServiceOptions = {}): Promise<void> {
   const metadata = (name: string): object => ({ name, namespace, labels: { app: name } });
   const container = { name: "main", image: WEB_IMAGE, imagePullPolicy: "Never" };
   // Not wget -T: its alarm crashes a static busybox while it resolves a name.
-  const look = `for i in $(seq 60); do timeout 3 wget -q -O - http://web && nslookup web.${namespace}.svc.cluster.local && exit 0; sleep 1; done; cat /etc/resolv.conf; exit 1`;
+  const look = `for i in $(seq 60); do timeout 3 wget -q -O - http://web && nslookup web.${namespace}.svc.${domain}${dualStack === true ? " && timeout 3 wget -q -O - http://$(cat /etc/addresses/4) && timeout 3 wget -q -O - http://[$(cat /etc/addresses/6)] && echo both families answer" : ""} && exit 0; sleep 1; done; cat /etc/resolv.conf; exit 1`;
   const items = [
     { apiVersion: "apps/v1", kind: "Deployment", metadata: metadata("web"), spec: { selector: { matchLabels: { app: "web" } }, template: { metadata: { labels: { app: "web" } }, spec: { tolerations: TOLERATIONS, terminationGracePeriodSeconds: 0, containers: [container] } } } },
-    { apiVersion: "v1", kind: "Service", metadata: metadata("web"), spec: { selector: { app: "web" }, ports: [{ port: 80, targetPort: 8080 }] } },
-    { apiVersion: "v1", kind: "Pod", metadata: metadata("client"), spec: { restartPolicy: "Never", tolerations: TOLERATIONS, containers: [{ ...container, command: ["/bin/sh", "-c", look] }] } },
+    { apiVersion: "v1", kind: "Service", metadata: metadata("web"), spec: { selector: { app: "web" }, ports: [{ port: 80, targetPort: 8080 }], ...(dualStack === true ? { ipFamilyPolicy: "RequireDualStack" } : {}) } },
+    { apiVersion: "v1", kind: "Pod", metadata: metadata("client"), spec: { restartPolicy: "Never", tolerations: TOLERATIONS, containers: [{ ...container, command: ["/bin/sh", "-c", look], ...(dualStack === true ? { volumeMounts: [{ name: "addresses", mountPath: "/etc/addresses" }] } : {}) }], ...(dualStack === true ? { volumes: [{ name: "addresses", configMap: { name: "addresses" } }] } : {}) } },
   ];
   const created = await kubectl(host, ["create", "namespace", namespace]);
   assert.equal(created.code, 0, created.stderr);
@@ -106,11 +116,19 @@ export async function assertServiceAnswersByName(host: TestHost, namespace = "e2
   assert.equal(account.code, 0, account.stderr);
   const applied = await kubectl(host, ["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items }));
   assert.equal(applied.code, 0, applied.stderr);
+  if (dualStack === true) {
+    // The client starts when it can be told where to look.
+    const service = JSON.parse((await kubectl(host, ["-n", namespace, "get", "service", "web", "-o", "json"])).stdout) as { spec: { clusterIPs: string[] } };
+    const [v4, v6] = [service.spec.clusterIPs.find((address) => !address.includes(":")), service.spec.clusterIPs.find((address) => address.includes(":"))];
+    const told = await kubectl(host, ["-n", namespace, "create", "configmap", "addresses", `--from-literal=4=${v4}`, `--from-literal=6=${v6}`]);
+    assert.equal(told.code, 0, told.stderr);
+  }
   const waited = await kubectl(host, ["-n", namespace, "wait", "pod/client", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s", "--request-timeout=0"]);
   const log = await kubectl(host, ["-n", namespace, "logs", "client"]);
   if (waited.code !== 0) assert.fail(`the client pod got no answer: ${waited.stderr}\n${log.stdout}${log.stderr}\n${await explain(host)}`);
   assert.match(log.stdout, /served by the e2e workload/);
-  assert.match(log.stdout, new RegExp(`Name:\\s+web\\.${namespace}\\.svc\\.cluster\\.local`));
+  assert.match(log.stdout, new RegExp(`Name:\\s+web\\.${namespace}\\.svc\\.${domain.replaceAll(".", "\\.")}`));
+  if (dualStack === true) assert.match(log.stdout, /both families answer/);
   const gone = await kubectl(host, ["delete", "namespace", namespace, "--wait=true", "--timeout=60s", "--request-timeout=0"]);
   assert.equal(gone.code, 0, gone.stderr);
 }

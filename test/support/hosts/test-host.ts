@@ -23,6 +23,8 @@ export interface HostOptions {
   /** Size of the disk; default 24 GiB, of which only what is written takes space. */
   readonly diskBytes?: number;
   readonly memoryBytes?: number;
+  /** An address of the other family as well: `fd77::N` beside `10.77.0.N`. */
+  readonly ipv6?: true;
   /** Debian packages beyond the bare machine. */
   readonly packages?: readonly string[];
 }
@@ -45,6 +47,8 @@ const SYSTEM_CALLS = "@default @keyring @mount @privileged @module @reboot @swap
 export class TestHost {
   readonly name: string;
   readonly address: string;
+  /** Only with `ipv6`. */
+  readonly address6: string | undefined;
   readonly disk: HostDisk;
   readonly #place: HostPlace;
   readonly #options: HostOptions;
@@ -58,6 +62,7 @@ export class TestHost {
     if (!/^[a-z][a-z0-9-]{0,11}$/.test(options.name)) throw new Error(`not a name for a test host: ${options.name}`);
     this.name = options.name;
     this.address = place.address;
+    this.address6 = options.ipv6 === true ? `fd77::${place.address.split(".").at(-1)}` : undefined;
     this.#place = place;
     this.#options = options;
     this.#unique = `${place.lab}-${options.name}`;
@@ -107,6 +112,7 @@ export class TestHost {
     tool(["ip", "-n", space, "link", "set", "lo", "up"]);
     tool(["ip", "-n", space, "link", "set", "eth0", "up"]);
     tool(["ip", "-n", space, "addr", "add", `${address}/${prefixLength}`, "dev", "eth0"]);
+    if (this.address6 !== undefined) tool(["ip", "-n", space, "addr", "add", `${this.address6}/64`, "dev", "eth0", "nodad"]);
   }
 
   #start(): void {

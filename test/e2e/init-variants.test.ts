@@ -1,0 +1,77 @@
+/** Clusters that are not the default one: other keys, other networks, an etcd somewhere else. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openAuthority } from "../cluster/openssl-certificates.ts";
+import { assertServiceAnswersByName, kubectl, untilHealthy } from "../support/e2e-cluster.ts";
+import { initOk } from "../support/e2e-init.ts";
+import { scenario } from "../support/e2e-scenario.ts";
+import { assetsFolder } from "../support/e2e-stick.ts";
+import type { TestHost } from "../support/hosts/test-host.ts";
+
+const documents = (init: string, cluster: string): string => ["InitConfiguration", "ClusterConfiguration"]
+  .map((kind, index) => `apiVersion: kubeadm.k8s.io/v1beta4\nkind: ${kind}\n${[init, cluster][index]}\n`).join("---\n");
+
+/** What openssl reads in a certificate or a kubeconfig's certificate: algorithm and curve or size. */
+async function keysOf(host: TestHost): Promise<string> {
+  // The host is bare and has no openssl; the files are read from outside.
+  const { X509Certificate } = await import("node:crypto");
+  const paths = (await host.check(["find", "/etc/kubernetes/pki", "-name", "*.crt"])).trim().split("\n");
+  const kubeconfigs = ["admin", "super-admin", "controller-manager", "scheduler"].map((name) => Buffer.from(/client-certificate-data: (\S+)/.exec(host.read(`/etc/kubernetes/${name}.conf`))?.[1] ?? "", "base64").toString());
+  const kinds = [...paths.map((path) => host.read(path)), ...kubeconfigs].map((pem) => new X509Certificate(pem).publicKey.asymmetricKeyDetails?.namedCurve ?? "not elliptic");
+  return [...new Set(kinds)].join();
+}
+
+scenario("init of clusters that are not the default", ({ boot, remove }) => {
+  test("ECDSA P-256, an external etcd over TLS, own networks and an own DNS domain", async () => {
+    const store = await boot({ name: "etcd1", bare: true });
+    const authority = openAuthority("rack etcd");
+    try {
+      const server = authority.issue("etcd1", { names: `IP:${store.address},IP:127.0.0.1` });
+      const client = authority.issue("kubernetes");
+      store.put(join(assetsFolder(), "bin/etcd"), "/usr/local/bin/etcd");
+      for (const [name, text] of [["ca.crt", authority.caPem], ["server.crt", server.certificatePem], ["server.key", server.keyPem]] as const) store.write(`/etc/etcd/${name}`, text, 0o600);
+      await store.check(["systemd-run", "--unit=etcd", "/usr/local/bin/etcd", "--name=etcd1", "--data-dir=/var/lib/etcd", `--listen-client-urls=https://${store.address}:2379`, `--advertise-client-urls=https://${store.address}:2379`,
+        "--cert-file=/etc/etcd/server.crt", "--key-file=/etc/etcd/server.key", "--trusted-ca-file=/etc/etcd/ca.crt", "--client-cert-auth=true"]);
+
+      const host = await boot({ name: "cp1" });
+      for (const [name, text] of [["ca.crt", authority.caPem], ["client.crt", client.certificatePem], ["client.key", client.keyPem]] as const) host.write(`/etc/rack-etcd/${name}`, text, 0o600);
+      host.write("/root/cluster.yaml", documents("nodeRegistration: {taints: []}", `encryptionAlgorithm: ECDSA-P256
+etcd: {external: {endpoints: ["https://${store.address}:2379"], caFile: /etc/rack-etcd/ca.crt, certFile: /etc/rack-etcd/client.crt, keyFile: /etc/rack-etcd/client.key}}
+networking: {podSubnet: 172.30.0.0/16, serviceSubnet: 172.31.128.0/20, dnsDomain: corp.example}`));
+      await initOk(host, ["--config", "cluster.yaml"]);
+      await untilHealthy(host, 90_000, { cni: "flannel", etcd: "external" });
+      assert.equal(await keysOf(host), "prime256v1");
+      assert.equal((await host.run(["test", "-e", "/etc/kubernetes/manifests/etcd.yaml"])).code, 1, "there is a local etcd");
+      assert.equal((await host.run(["test", "-e", "/etc/kubernetes/pki/etcd"])).code, 1, "there are certificates of a local etcd");
+      await assertServiceAnswersByName(host, { domain: "corp.example" });
+      const dns = await kubectl(host, ["-n", "kube-system", "get", "service", "kube-dns", "-o", "jsonpath={.spec.clusterIP}"]);
+      assert.equal(dns.stdout, "172.31.128.10");
+      const pods = await kubectl(host, ["-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "jsonpath={.items[*].status.podIP}"]);
+      for (const address of pods.stdout.split(" ")) assert.match(address, /^172\.30\.\d+\.\d+$/);
+
+      const again = await initOk(host, ["--config", "cluster.yaml"]);
+      assert.deepEqual(again.document.actions.filter((action) => action.status !== "unchanged"), []);
+      remove(host);
+    } finally {
+      authority.remove();
+    }
+    remove(store);
+  });
+
+  test("ECDSA P-384 and both address families", async () => {
+    const host = await boot({ name: "cp1", ipv6: true });
+    host.write("/root/cluster.yaml", documents("nodeRegistration: {taints: []}", "encryptionAlgorithm: ECDSA-P384\nnetworking: {podSubnet: \"10.244.0.0/16,fd00:10:244::/56\", serviceSubnet: \"10.96.0.0/16,fd00:10:96::/112\"}"));
+    await initOk(host, ["--config", "cluster.yaml"]);
+    await untilHealthy(host, 90_000);
+    assert.equal(await keysOf(host), "secp384r1");
+    const node = await kubectl(host, ["get", "nodes", "-o", "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address} {.items[0].spec.podCIDRs}"]);
+    assert.equal(node.stdout, `${host.address} ${host.address6} ["10.244.0.0/24","fd00:10:244::/64"]`);
+    const pods = await kubectl(host, ["-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "jsonpath={.items[0].status.podIPs[*].ip}"]);
+    assert.match(pods.stdout, /^10\.244\.0\.\d+ fd00:10:244::/);
+    await assertServiceAnswersByName(host, { dualStack: true });
+    const again = await initOk(host, ["--config", "cluster.yaml"]);
+    assert.deepEqual(again.document.actions.filter((action) => action.status !== "unchanged"), []);
+    remove(host);
+  });
+});
