@@ -49,17 +49,20 @@ export const commands: readonly Command[] = [
     summary: "Make this machine a node of an existing cluster",
     description:
       "Finds the cluster, makes sure that it is the right one, installs everything a node needs from the package in this file, and ends when the node is Ready. "
-      + "\"kubestick init\" prints the command; \"kubestick token create --print-join-command\" prints a new one. No network but that to the cluster is needed.\n\n"
+      + "A ticket from a control plane says all of it in one file; \"kubestick init\" prints a command instead, and \"kubestick token create --print-join-command\" a new one. No network but "
+      + "that to the cluster is needed.\n\n"
       + "Nothing is changed before the cluster was found and all checks have passed. Running it again is safe: what is already right stays as it is. After an interruption "
       + "or a power cut, run the same command again.\n\n\"kubestick join phase --help\" lists the phases, each of which can be run alone.",
     examples: [
+      { comment: "With a ticket that \"kubestick ticket create\" wrote on a control plane", line: "kubestick join ticket.yaml" },
+      { comment: "From the bare executable, with the package of a node on which \"kubestick package serve\" runs", line: "kubestick join ticket.yaml --package-from 192.0.2.10" },
       { comment: "As a worker", line: "kubestick join 192.0.2.10:6443 --token abcdef.0123456789abcdef --discovery-token-ca-cert-hash sha256:1234..." },
       { comment: "See every file, unit and image first; nothing is changed", line: "kubestick join 192.0.2.10:6443 --token TOKEN --discovery-token-ca-cert-hash sha256:1234... --dry-run" },
       { comment: "As one more control plane", line: "kubestick join 192.0.2.10:6443 --token TOKEN --discovery-token-ca-cert-hash sha256:1234... --control-plane --certificate-key KEY" },
       { comment: "With a kubeadm configuration file", line: "kubestick join --config join.yaml" },
     ],
     flags: joinFlags,
-    positionals: [{ name: "HOST:PORT", description: "Address of the API server", optional: true }],
+    positionals: [{ name: "TICKET|HOST:PORT", description: "Join ticket (a path, or a .yaml file), or address of the API server", optional: true }],
     run: async (flags, positionals, io) => (await import("./join.ts")).joinCommand(flags, positionals, io),
   }),
   ...joinPhaseCommands,

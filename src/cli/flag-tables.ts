@@ -19,6 +19,9 @@ export const packageFile = {
   description: "Kubestick file whose package is used",
 } as const satisfies FlagSpec;
 
+export const packageFrom = {
+  type: "string", placeholder: "HOST[:PORT]", description: "Read the package from a node on which \"kubestick package serve\" runs, instead of from a file; nothing of it is stored here",
+} as const satisfies FlagSpec;
 export const criSocket = { type: "string", placeholder: "SOCKET", default: "found on the machine, else containerd's", description: "Socket of the container runtime" } as const satisfies FlagSpec;
 export const dryRun = { type: "bool", withConfig: true, description: "Show everything that would be done and change nothing" } as const satisfies FlagSpec;
 export const ignorePreflightErrors = {
@@ -88,6 +91,7 @@ export const joinFlags = {
   fix: { type: "bool", withConfig: true, description: "Cure what can be cured safely, as with init; reset undoes it" },
   out: { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", description: "With --dry-run: write the files, API requests and the plan to this folder" },
   package: packageFile,
+  "package-from": packageFrom,
   "use-cluster-endpoint": { type: "bool", withConfig: true, description: "Use the endpoint that the cluster names, instead of the address given here" },
   output,
 } as const satisfies FlagTable;
@@ -120,7 +124,4 @@ export const kubeconfig = {
   type: "string", withConfig: true, placeholder: "FILE", completes: "file", default: "$KUBECONFIG, ~/.kube/config, /etc/kubernetes/admin.conf", description: "Kubeconfig with which the cluster is reached",
 } as const satisfies FlagSpec;
 
-export const packageFrom = {
-  type: "string", withConfig: true, placeholder: "HOST[:PORT]", description: "Read the package from a node on which \"kubestick package serve\" runs, instead of from a file; nothing of it is stored here",
-} as const satisfies FlagSpec;
 export const ticket = { type: "string", withConfig: true, placeholder: "FILE", completes: "file", description: "Join ticket that says whom to trust, with --package-from" } as const satisfies FlagSpec;

@@ -4,6 +4,7 @@
  */
 import type { JoinConfiguration } from "../config/join.ts";
 import { joinedConfig, resolveJoinRequest, type JoinRequest } from "../config/resolve-join.ts";
+import { parseTicket, ticketJoinOptions, type JoinTicket } from "../config/ticket.ts";
 import type { BootstrapIdentity, ResolvedConfig } from "../config/types.ts";
 import { retrying } from "../engine/actions/api-retry.ts";
 import { withEvents } from "../engine/event-queue.ts";
@@ -18,6 +19,8 @@ import { renderKubeconfig } from "../pki/kubeconfig.ts";
 import { carriedPackage } from "./carried-package.ts";
 import { readConfigFile } from "./config-file.ts";
 import type { JoinRunRequest } from "./join-options.ts";
+import { openPeerPackage, type PeerTrust } from "./peer-package.ts";
+import { readTicketFile } from "./ticket.ts";
 import { joinPorts, type Discovered, type DiscoveryRequest, type JoinPorts } from "./machine.ts";
 
 /** kubeadm tries for five minutes; at a console that is a long time to learn of a mistyped address. */
@@ -25,8 +28,10 @@ const discoveryMs = 10_000;
 /** A busy API server, or one that restarts. */
 const readingMs = 10_000;
 
-export async function* joinEvents(request: JoinRunRequest, signal: AbortSignal, ports: JoinPorts = joinPorts("kubestick join")): AsyncGenerator<RunEvent, RunOutcome> {
-  const pkg = await carriedPackage(request.packagePath);
+export async function* joinEvents(typed: JoinRunRequest, signal: AbortSignal, ports: JoinPorts = joinPorts("kubestick join")): AsyncGenerator<RunEvent, RunOutcome> {
+  const ticket = typed.ticketPath === undefined ? undefined : parseTicket(typed.ticketPath, await readTicketFile(typed.ticketPath), ports.host.now());
+  const request = ticket === undefined ? typed : withTicket(typed, ticket);
+  const pkg = request.packageFrom === undefined ? await carriedPackage(request.packagePath) : await openPeerPackage(request.packageFrom, peerTrust(request), signal);
   try {
     const facts = await ports.host.facts();
     const file = request.configPath === undefined ? undefined : await readConfigFile(request.configPath, "join");
@@ -35,7 +40,7 @@ export async function* joinEvents(request: JoinRunRequest, signal: AbortSignal, 
     const dryRun = request.dryRun ?? wanted.join.dryRun === true;
     if (facts.uid !== 0 && !dryRun) throw notRoot(facts.uid);
     if (request.ofControlPlane === true && wanted.join.controlPlane === undefined) throw ofControlPlanes(request.only?.[0] ?? "");
-    const config = yield* findCluster(wanted, request, facts, pkg, signal, ports);
+    const config = yield* findCluster(wanted, request, ticket, facts, pkg, signal, ports);
     const flow = wanted.join.controlPlane === undefined ? workerJoinFlow : controlPlaneJoinFlow;
     return yield* runFlow(flow, {
       ...ports,
@@ -54,10 +59,10 @@ export async function* joinEvents(request: JoinRunRequest, signal: AbortSignal, 
 }
 
 async function* findCluster(
-  wanted: JoinRequest, request: JoinRunRequest, facts: HostFacts, pkg: PackageReader | undefined, signal: AbortSignal, ports: JoinPorts,
+  wanted: JoinRequest, request: JoinRunRequest, ticket: JoinTicket | undefined, facts: HostFacts, pkg: PackageReader | undefined, signal: AbortSignal, ports: JoinPorts,
 ): AsyncGenerator<RunEvent, ResolvedConfig> {
   const { join } = wanted;
-  const question = discoveryRequest(join, request.useClusterEndpoint, request.configPath !== undefined);
+  const question = discoveryRequest(join, request.useClusterEndpoint, request.configPath !== undefined, ticket);
   yield told(`looking for the cluster at ${placeOf(question)}`);
   const discovered = yield* withEvents<RunEvent, Discovered>((emit) => ports.discover(question, {
     signal, report: ({ server, problem }) => { emit(told(`${server}: ${problem}; trying again`)); },
@@ -94,15 +99,35 @@ function ofControlPlanes(phase: string): KubestickError {
   });
 }
 
+function withTicket(request: JoinRunRequest, ticket: JoinTicket): JoinRunRequest {
+  const { apiserverAdvertiseAddress, apiserverBindPort } = request.options;
+  if (ticket.role === "worker" && (apiserverAdvertiseAddress !== undefined || apiserverBindPort !== undefined)) {
+    throw new KubestickError({
+      code: "CLI_FLAG_VALUE", attempted: "reading the arguments of \"kubestick join\"", happened: "--apiserver-advertise-address and --apiserver-bind-port are for control planes, and the ticket is one for workers.",
+      next: "Leave them out, or use a ticket for control planes: kubestick ticket create --control-plane",
+    });
+  }
+  return { ...request, options: { ...request.options, ...ticketJoinOptions(ticket) } };
+}
+
+function peerTrust({ options: { token, discoveryToken, caCertHashes = [] } }: JoinRunRequest): PeerTrust {
+  const own = discoveryToken ?? token;
+  if (own !== undefined) return { token: own, caCertHashes };
+  throw new KubestickError({
+    code: "CLI_FLAG_VALUE", attempted: "finding the package of another node", happened: "--package-from needs a token and the hash of the cluster's CA, by which both nodes prove themselves.",
+    next: "Give a ticket, or --token and --discovery-token-ca-cert-hash; nothing was changed.",
+  });
+}
+
 function told(message: string): RunEvent {
   return { type: "finding", phase: "discovery", finding: { check: "Discovery", severity: "info", message } };
 }
 
-function discoveryRequest({ discovery, timeouts }: JoinConfiguration, useClusterEndpoint: boolean, configured: boolean): DiscoveryRequest {
+function discoveryRequest({ discovery, timeouts }: JoinConfiguration, useClusterEndpoint: boolean, configured: boolean, ticket: JoinTicket | undefined): DiscoveryRequest {
   const { bootstrapToken, file, tlsBootstrapToken } = discovery;
   const common = { timeoutMs: configured ? timeouts.discovery : discoveryMs, useClusterEndpoint, ...(tlsBootstrapToken === "" ? {} : { tlsBootstrapToken }) };
   if (bootstrapToken !== undefined) {
-    return { ...common, kind: "token", servers: [bootstrapToken.apiServerEndpoint], token: bootstrapToken.token, caCertHashes: bootstrapToken.caCertHashes, unsafeSkipCaVerification: bootstrapToken.unsafeSkipCAVerification };
+    return { ...common, kind: "token", servers: ticket?.endpoints ?? [bootstrapToken.apiServerEndpoint], token: bootstrapToken.token, caCertHashes: bootstrapToken.caCertHashes, unsafeSkipCaVerification: bootstrapToken.unsafeSkipCAVerification };
   }
   const path = file?.kubeConfigPath ?? "";
   return path.startsWith("https://") ? { ...common, kind: "url", url: path } : { ...common, kind: "file", path };

@@ -51,7 +51,7 @@ export async function packageServeCommand(flags: PackageServeFlags, [file]: read
       });
       try {
         const reachable = facts.addresses.filter(({ global }) => global).map(({ address }) => peerAddress(address, server.port));
-        io.stderr.write(`Serving ${path} (Kubernetes ${pkg.index.kubernetesVersion}, ${formatBytes(pkg.source.size)}) for ${formatDuration(ms)} on port ${server.port}; Ctrl-C ends it.\nOn the new node: kubestick config images pull --ticket FILE --package-from ${reachable[0] ?? `HOST:${server.port}`}\n`);
+        io.stderr.write(`Serving ${path} (Kubernetes ${pkg.index.kubernetesVersion}, ${formatBytes(pkg.source.size)}) for ${formatDuration(ms)} on port ${server.port}; Ctrl-C ends it.\nOn the new node: kubestick join ticket.yaml --package-from ${reachable[0] ?? `HOST:${server.port}`}\n`);
         started?.(server.port);
         await sleep(ms, undefined, { signal: io.signal }).catch((error: unknown) => { if (!io.signal.aborted) throw error; });
       } finally {

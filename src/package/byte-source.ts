@@ -15,6 +15,8 @@ export interface PositionalBytes {
 export interface ByteSource extends PositionalBytes {
   /** For messages: a path, an address. */
   readonly name: string;
+  /** Over a network: reading costs more than the disk. */
+  readonly remote?: true;
   /** Bytes of the whole. */
   readonly size: number;
   close(): Promise<void>;

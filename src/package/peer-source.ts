@@ -76,6 +76,7 @@ export async function openPeerSource(options: PeerOptions): Promise<ByteSource> 
     if (size === undefined || !Number.isSafeInteger(size)) throw failure(name, "PEER_PROTOCOL", "It does not tell how long the package is.", "Use the same kubestick on both nodes.");
     return {
       name,
+      remote: true,
       size,
       async read(buffer, offset, length, position) {
         const wanted = Math.min(length, size - position, longestRange);

@@ -114,6 +114,7 @@ function isZero(bytes: Uint8Array): boolean {
 
 class SourcePackage implements OpenedPackage {
   readonly path: string;
+  readonly remote?: true;
   readonly index: PackageIndex;
   readonly indexDigest: Digest;
   readonly source: ByteSource;
@@ -122,6 +123,7 @@ class SourcePackage implements OpenedPackage {
 
   constructor(source: ByteSource, layout: PackageLayout) {
     this.path = source.name;
+    if (source.remote === true) this.remote = true;
     this.source = source;
     this.layout = layout;
     this.index = layout.index;

@@ -137,6 +137,8 @@ export interface Damage {
 export interface PackageReader {
   /** Path or address, for messages. */
   readonly path: string;
+  /** Its bytes come over a network. */
+  readonly remote?: true;
   readonly index: PackageIndex;
   /** What the file's signatures lie over. */
   readonly indexDigest: Digest;

@@ -52,7 +52,7 @@ test("package serve lends a package to the holder of a ticket, and to nobody whe
   at.host.now = () => new Date(Date.now() + 20_000);
   await assert.rejects(openTicketPackage(from, path, never), { code: "PEER_REFUSED" });
   await server.stop();
-  assert.match(server.said(), /^Serving .* for 1h0m0s on port \d+; Ctrl-C ends it\.\nOn the new node: kubestick config images pull --ticket FILE --package-from 192\.0\.2\.10:\d+\n127\.0\.0\.1 reads the package\n127\.0\.0\.1 was refused/);
+  assert.match(server.said(), /^Serving .* for 1h0m0s on port \d+; Ctrl-C ends it\.\nOn the new node: kubestick join ticket\.yaml --package-from 192\.0\.2\.10:\d+\n127\.0\.0\.1 reads the package\n127\.0\.0\.1 was refused/);
   assert.ok(!server.said().includes(token.slice(7)));
 });
 

@@ -69,6 +69,7 @@ describe("the package of a peer", () => {
     const [one, other] = await Promise.all([contentOf(kubelet), contentOf(layer)]);
     assert.deepEqual([one, other], [Buffer.from(kubelet), Buffer.from(layer)]);
     await reader.verify();
+    assert.equal(reader.remote, true);
     await reader.close();
     assert.deepEqual(events, ["reads"]);
   });
