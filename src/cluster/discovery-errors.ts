@@ -109,7 +109,7 @@ export function fileUnreadable(origin: string, reason: string, cause?: unknown):
 }
 
 export function fileInvalid(origin: string, reason: string): KubestickError {
-  return discoveryFailure({ code: "FILE_INVALID", happened: `The discovery file ${origin} is of no use: ${reason}`, next: "Write it again on a control plane: kubestick kubeconfig user --client-name <name> --org system:bootstrappers" });
+  return discoveryFailure({ code: "FILE_INVALID", happened: `The discovery file ${origin} is of no use: ${reason}`, next: "Write it again on a control plane: kubectl -n kube-public get configmap cluster-info -o jsonpath='{.data.kubeconfig}' > discovery.conf; it goes together with --tls-bootstrap-token" });
 }
 
 export function noCredentials(origin: string): KubestickError {
