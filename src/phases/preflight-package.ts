@@ -8,9 +8,9 @@ import type { Check, Input, Seen } from "./preflight-check.ts";
 export const packageChecks: readonly Check[] = [
   {
     name: "Package", severity: "error", verifies: "this executable carries a package",
-    run: ({ pkg }) => (pkg !== undefined ? [] : [{
+    run: ({ pkg, config }) => (pkg !== undefined ? [] : [{
       message: "this executable carries no package, so there is nothing to install from",
-      hint: "On a connected machine run: ./kubestick pack -o kubestick-offline, copy that file here and run it instead. Or name one that carries a package with --package FILE.",
+      hint: `On a connected machine run: ./kubestick pack -o kubestick-offline, copy that file here and run it instead. Or name one that carries a package with --package FILE${config.joining === undefined ? "." : ", or a node on which \"kubestick package serve\" runs with --package-from HOST."}`,
     }]),
   },
   {
