@@ -32,7 +32,7 @@ export async function tokenCreateCommand(flags: TokenCreateFlags, [given]: reado
   const { "print-join-command": printJoin = false, "certificate-key": certificateKey, "dry-run": dryRun = false } = flags;
   if (certificateKey !== undefined && !printJoin) throw wrongFlag("--certificate-key only makes sense together with --print-join-command.");
   if (certificateKey !== undefined && !/^[0-9a-fA-F]{64}$/.test(certificateKey)) throw wrongFlag("--certificate-key must be 64 hexadecimal digits.");
-  const wanted = await wantedTokens(flags, given);
+  const wanted = await wantedTokens(flags, given, io);
   await withCluster(flags.kubeconfig, io, async (access) => {
     const planned = [];
     for (const each of wanted) planned.push(await planNewToken(each, access.cluster, access.ports.host.now()));
@@ -44,9 +44,10 @@ export async function tokenCreateCommand(flags: TokenCreateFlags, [given]: reado
   }, ports);
 }
 
-async function wantedTokens(flags: TokenCreateFlags, given: string | undefined): Promise<readonly BootstrapToken[]> {
+async function wantedTokens(flags: TokenCreateFlags, given: string | undefined, io: Io): Promise<readonly BootstrapToken[]> {
   if (flags.config !== undefined) {
-    const { config } = resolveInitConfig({ options: given === undefined ? {} : { token: given }, file: await readConfigFile(flags.config), facts: anyMachine });
+    const { config, warnings } = resolveInitConfig({ options: given === undefined ? {} : { token: given }, file: await readConfigFile(flags.config), facts: anyMachine });
+    for (const warning of warnings) io.stderr.write(`! ${warning}\n`);
     return config.init.bootstrapTokens;
   }
   const { usages = ["signing", "authentication"], groups = [defaultTokenGroup], ttl = "24h0m0s", description } = flags;

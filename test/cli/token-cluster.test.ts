@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
 import { tokenCreateCommand, tokenDeleteCommand, tokenListCommand } from "../../src/cli/token-cluster.ts";
 import { bootstrapTokenSecret } from "../../src/manifests/bootstrap-token-secret.ts";
 import { caPin } from "../../src/pki/inspect.ts";
@@ -53,6 +55,16 @@ test("token create refuses what would not work, before anything is made", async 
     await assert.rejects(tokenCreateCommand(flags, [], output(), ports), { code: "CLI_FLAG_VALUE" }, JSON.stringify(flags));
   }
   assert.equal(cluster.requests.length, length);
+});
+
+test("token create takes every token of a configuration, and prints the first", async () => {
+  const { cluster, ports } = await bench();
+  const io = output();
+  await tokenCreateCommand({ config: new URL("../golden/custom/config.yaml", import.meta.url).pathname }, [], io, ports);
+  const wanted = parseAllDocuments(readFileSync(new URL("../golden/custom/config.yaml", import.meta.url), "utf8")).map((document) => document.toJS() as { readonly bootstrapTokens?: readonly { readonly token: string; readonly ttl?: string }[] }).flatMap(({ bootstrapTokens = [] }) => bootstrapTokens);
+  assert.ok(wanted.length > 0);
+  assert.equal(io.out(), `${wanted[0]?.token}\n`);
+  for (const each of wanted) assert.notEqual(cluster.live({ ...ref, name: `bootstrap-token-${each.token.slice(0, 6)}` }), undefined);
 });
 
 test("token create --dry-run shows the Secret without its secret and makes nothing", async () => {
