@@ -18,11 +18,18 @@ function dryRun({ config, flags = [], files = {}, uploadCerts }: KubeadmCase): P
   return kubeadm(["init", "--dry-run", ...file, ...flags, ...ignore, ...(uploadCerts === true ? ["--upload-certs"] : [])], { ...files, ...(config === undefined ? {} : { "/etc/kubeadm/config.yaml": config }) });
 }
 
+/** Where a case says nothing of keys it gets those that take no time to make; the golden files have the others. */
+function quick(given: KubeadmCase): KubeadmCase {
+  const cluster = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n";
+  if (given.config === undefined || /encryptionAlgorithm|PublicKeysECDSA/.test(given.config)) return given;
+  return { ...given, config: given.config.replace(cluster, `${cluster}encryptionAlgorithm: ECDSA-P256\n`) };
+}
+
 /** An older minor comes with the etcd and the CoreDNS of its own release; kubeadm 1.36 installs its own everywhere (docs/kubeadm-differences.md). */
 const versionsOfTheRelease = /(etcd\.yaml: line \d+: ours "    image: registry\.k8s\.io\/etcd:3\.6\.6-0")|(coredns .*image.*ours "registry\.k8s\.io\/coredns\/coredns:v1\.13\.1")/;
 
 describe("kubeadm init --dry-run and ours", { skip, concurrency: 2 }, () => {
-  for (const [name, given] of Object.entries(acceptedCases)) {
+  for (const [name, given] of Object.entries(acceptedCases).map(([title, one]) => [title, quick(one)] as const)) {
     test(`come to the same: ${name}`, async () => {
       const capture = await dryRun(given);
       assert.equal(capture.code, 0, capture.stderr);

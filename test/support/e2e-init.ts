@@ -28,7 +28,7 @@ export interface InitRun extends CommandResult {
 }
 
 export async function init(host: TestHost, argv: readonly string[] = [], options?: CommandOptions): Promise<InitRun> {
-  const done = await host.run(["./kubestick", "init", "-o", "json", ...argv], { timeoutMs: 400_000, ...options });
+  const done = await host.run(["./kubestick", "init", ...argv, "-o", "json"], { timeoutMs: 400_000, ...options });
   return { ...done, document: documentOf(done) };
 }
 
