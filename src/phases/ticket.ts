@@ -34,7 +34,7 @@ export async function planTicket(request: TicketRequest, input: Omit<PlanInput<n
   const { config, cluster, now } = input;
   const { role, ttl, caPem } = request;
   const ttlMs = parseDuration(ttl) ?? 0;
-  if (role === "control-plane") await refuseOtherMachine(request, input);
+  if (role === "control-plane") await refuseImpossible(request, input);
   const certificates = role === "worker" ? [] : (await uploadCerts.plan({ ...input, from: undefined as never })).actions.filter((action) => action.kind === "object");
   const planned = await planNewToken({ ttl, usages: ["signing", "authentication"], groups: ["system:bootstrappers:kubeadm:default-node-token"], description: `Join ticket (${role})` }, cluster, now);
   const created = new Date(Math.floor(now.getTime() / 1000) * 1000);
@@ -56,8 +56,14 @@ export async function planTicket(request: TicketRequest, input: Omit<PlanInput<n
   };
 }
 
-/** The certificates are uploaded from this machine, so it has to be a control plane of that very cluster. */
-async function refuseOtherMachine({ caPem }: TicketRequest, { config, read }: Pick<PlanInput<never>, "config" | "read">): Promise<void> {
+/** The cluster must take further control planes, and the certificates are uploaded from this machine: it has to be one of that very cluster. */
+async function refuseImpossible({ caPem }: TicketRequest, { config, read }: Pick<PlanInput<never>, "config" | "read">): Promise<void> {
+  if (config.cluster.controlPlaneEndpoint === undefined) {
+    throw new KubestickError({
+      code: "TICKET_NO_ENDPOINT", attempted: "writing a ticket for a control plane", happened: "The cluster has no controlPlaneEndpoint, so every node knows it by the address of its first control plane, and a further one could not join.",
+      next: "A worker's ticket works: kubestick ticket create. For further control planes the cluster needs an endpoint from its init on: --control-plane-endpoint",
+    });
+  }
   const path = `${config.cluster.certificatesDir}/ca.crt`;
   const own = await read.readText(path);
   const pins = splitPemBundle(caPem).map(caPin);

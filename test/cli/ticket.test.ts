@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ticketCreateCommand, ticketShowCommand } from "../../src/cli/ticket.ts";
+import type { KubeObject } from "../../src/cluster/types.ts";
 import { parseTicket, type JoinTicket } from "../../src/config/ticket.ts";
 import { decryptCertificate } from "../../src/pki/certs-secret.ts";
 import { caPin } from "../../src/pki/inspect.ts";
@@ -55,6 +56,10 @@ test("ticket create makes nothing when it cannot succeed", async () => {
   await refused({ "control-plane": true, ttl: "3h" }, "CLI_FLAG_VALUE");
   await refused({ out: "/media/gone/t.yaml" }, "TICKET_UNWRITABLE");
   await refused({ out: "/media/stick" }, "TICKET_UNWRITABLE");
+  const config = at.cluster.live({ apiVersion: "v1", kind: "ConfigMap", name: "kubeadm-config", namespace: "kube-system" }) as KubeObject & { readonly data: { readonly ClusterConfiguration: string } };
+  at.cluster.plant({ ...config, data: { ClusterConfiguration: config.data.ClusterConfiguration.replace(/controlPlaneEndpoint: .*\n/, "") } });
+  await refused({ "control-plane": true }, "TICKET_NO_ENDPOINT");
+  at.cluster.plant(config);
   await at.host.remove("/etc/kubernetes/pki/ca.crt");
   await refused({ "control-plane": true }, "TICKET_NOT_CONTROL_PLANE");
   at.host.files.plant("/etc/kubernetes/pki/ca.crt", (await bench()).caPem);

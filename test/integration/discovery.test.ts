@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";
+import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { ticketCreateCommand } from "../../src/cli/ticket.ts";
 import { tokenCreateCommand, tokenDeleteCommand, tokenListCommand } from "../../src/cli/token-cluster.ts";
 import { discover, type Discovered, type DiscoveryRequest, type DiscoveryTools } from "../../src/cluster/discovery.ts";
 import { connectCluster } from "../../src/cluster/kube-client.ts";
+import { parseTicket } from "../../src/config/ticket.ts";
 import { isKubestickError } from "../../src/errors.ts";
+import { toYaml } from "../../src/manifests/yaml.ts";
+import { decryptCertificate } from "../../src/pki/certs-secret.ts";
 import { caPin } from "../../src/pki/inspect.ts";
 import { x509 } from "../../src/pki/x509.ts";
 import { testIo, TextSink } from "../cli/screen.ts";
@@ -63,6 +69,30 @@ describe("discovery with a real control plane", { skip, timeout: 600_000 }, () =
     const token = await create({ ttl: "15s" });
     assert.equal(await codeOf(find(token)), "found");
     await plane.until("the end of the token", async () => (await codeOf(find(token, {}, impatient))) === "DISCOVERY_TOKEN_UNKNOWN", 120_000);
+  });
+
+  test("a ticket of either role names the API server, and the shared certificates are under its key alone", async () => {
+    const pki = join(plane.directory, "pki");
+    mkdirSync(join(pki, "etcd"), { recursive: true });
+    for (const name of ["ca.crt", "ca.key"]) copyFileSync(plane.ca.caPath.replace(/ca\.crt$/, name), join(pki, name));
+    for (const name of ["front-proxy-ca.crt", "front-proxy-ca.key", "sa.pub", "sa.key", "etcd/ca.crt", "etcd/ca.key"]) writeFileSync(join(pki, name), `content of ${name}`);
+    const clusterConfiguration = toYaml({ apiVersion: "kubeadm.k8s.io/v1beta4", kind: "ClusterConfiguration", kubernetesVersion: "v1.36.2", certificatesDir: pki, controlPlaneEndpoint: "api.example:6443" });
+    await plane.admin.create({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "kubeadm-config", namespace: "kube-system" }, data: { ClusterConfiguration: clusterConfiguration } });
+    await plane.until("the addresses of the API server", async () => (await plane.admin.get({ apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", name: "kubernetes", namespace: "default" })) !== undefined);
+    const out = join(plane.directory, "ticket.yaml");
+    for (const role of ["worker", "control-plane"] as const) {
+      await run((io) => ticketCreateCommand({ kubeconfig: plane.kubeconfigPath, out, "control-plane": role === "control-plane" }, io));
+      const ticket = parseTicket(out, readFileSync(out, "utf8"), new Date());
+      assert.equal(ticket.role, role);
+      assert.deepEqual(ticket.endpoints, ["api.example:6443", `192.0.2.10:${plane.address.split(":")[1]}`], "loopback is left out");
+      assert.equal(ticket.clusterId, (await plane.admin.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" }))?.metadata["uid"]);
+      assert.equal(await codeOf(find(ticket.token, { caCertHashes: ticket.caCertHashes })), "found");
+      if (ticket.certificateKey === undefined) continue;
+      const certs = await plane.admin.get({ apiVersion: "v1", kind: "Secret", name: "kubeadm-certs", namespace: "kube-system" });
+      const value = Buffer.from((certs?.["data"] as Record<string, string>)["sa.key"] ?? "", "base64");
+      assert.equal(Buffer.from(decryptCertificate(value, ticket.certificateKey, "sa.key")).toString(), "content of sa.key");
+    }
+    assert.equal(statSync(out).mode & 0o777, 0o600);
   });
 
   test(`${nodes} nodes that join at the same moment all get their certificate and their Node`, async () => {
