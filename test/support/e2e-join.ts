@@ -24,11 +24,9 @@ export async function joinOk(host: TestHost, argv: readonly string[]): Promise<I
   return done;
 }
 
-/** Kills the run when it tells of the `count`th thing it has made. True when it came that far. */
-export async function joinKilledAfter(host: TestHost, argv: readonly string[], count: number): Promise<{ readonly killed: boolean; readonly last: string }> {
-  let made = 0;
+/** Kills the run as soon as it tells that it has made the thing of this id; that thing must come. */
+export async function joinKilledAfter(host: TestHost, argv: readonly string[], id: RegExp): Promise<void> {
   let killed = false;
-  let last = "";
   let rest = "";
   const run = host.start(["./kubestick", "join", ...argv, "-o", "jsonl"], {
     timeoutMs: 500_000,
@@ -37,15 +35,11 @@ export async function joinKilledAfter(host: TestHost, argv: readonly string[], c
       rest = lines.pop() ?? "";
       for (const line of lines) {
         const event = JSON.parse(line) as { readonly type: string; readonly id?: string; readonly status?: string };
-        if (killed || event.type !== "action" || event.status !== "applied") continue;
-        made += 1;
-        last = event.id ?? "";
-        if (made === count) killed = run.kill("SIGKILL");
+        if (!killed && event.type === "action" && event.status === "applied" && id.test(event.id ?? "")) killed = run.kill("SIGKILL");
       }
     },
   });
   const done = await run.result;
-  if (killed) assert.equal(done.code, 137, done.stdout.slice(-2000));
-  else assert.equal(done.code, 0, done.stderr.slice(-4000));
-  return { killed, last };
+  assert.ok(killed, `${id} was never made; exit ${done.code}\n${done.stdout.slice(-2000)}\n${done.stderr.slice(-4000)}`);
+  assert.equal(done.code, 137, done.stdout.slice(-2000));
 }
