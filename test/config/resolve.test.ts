@@ -115,3 +115,12 @@ test("resolveInitConfig asks which runtime when several answer", () => {
   const facts = plainFacts({ criSockets: ["unix:///var/run/containerd/containerd.sock", "unix:///var/run/crio/crio.sock"] });
   assert.match(failure(() => resolve({}, undefined, facts)).happened, /--cri-socket/);
 });
+
+test("resolveInitConfig refuses the gate that is not built, and warns of certificates that outlive their authority and of site-local networks around and within fec0::/10", () => {
+  const cluster = (fields: string): ReturnType<typeof resolveInitConfig> => resolveInitConfig({ options: {}, facts: plainFacts(), file: { name: "c.yaml", text: `apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n${fields}\n` } });
+  assert.throws(() => cluster("featureGates: {RootlessControlPlane: true}"), { code: "CONFIG_INVALID" });
+  assert.deepEqual(cluster("featureGates: {RootlessControlPlane: false}").warnings, []);
+  assert.match(cluster("certificateValidityPeriod: 48h\ncaCertificateValidityPeriod: 24h").warnings.join(), /longer than caCertificateValidityPeriod/);
+  for (const network of ["fec0:1::/112", "feff::/112"]) assert.match(cluster(`networking: {serviceSubnet: "${network}"}`).warnings.join(), /site-local/);
+  assert.match(cluster("networking: {podSubnet: \"fe00::/8\", serviceSubnet: \"fd00::/112\"}\ncontrollerManager: {extraArgs: [{name: allocate-node-cidrs, value: \"false\"}]}").warnings.join(), /site-local/);
+});
