@@ -40,7 +40,8 @@ export function singleExecutable(parts: ExecutableParts): string {
   }, null, 2));
   // A fixed seed: the code cache would otherwise hold random string hashes and no two builds would be equal. It is not among the flags V8
   // compares before it accepts a cache (--hash-seed is).
-  const generated = spawnSync(generator, ["--random-seed=1", "--build-sea", "sea.json"], { cwd: folder, encoding: "utf8", env: { ...process.env, NODE_OPTIONS: "" } });
+  // Those it does compare it must find the same at run time, hence the executable's own options.
+  const generated = spawnSync(generator, [...execArgv, "--random-seed=1", "--build-sea", "sea.json"], { cwd: folder, encoding: "utf8", env: { ...process.env, NODE_OPTIONS: "" } });
   if (generated.status !== 0) throw new Error(`node --build-sea failed: ${generated.error?.message ?? `${generated.stdout}${generated.stderr}`}`);
   return join(folder, "kubestick");
 }

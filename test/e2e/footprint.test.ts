@@ -7,7 +7,7 @@ import { scenario } from "../support/e2e-scenario.ts";
 const MIB = 2 ** 20;
 
 scenario("what init costs the machine", ({ boot }) => {
-  test("init stays below 200 MB of memory and stages less than 64 MB on disk", { todo: "memory was 213 MiB at its peak, 202 MiB while images were loaded" }, async (t) => {
+  test("init stays below 200 MB of memory and stages less than 64 MB on disk", async (t) => {
     const host = await boot({ name: "cp1" });
     const before = host.disk.used();
     let memory = 0;
