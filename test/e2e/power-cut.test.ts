@@ -7,8 +7,9 @@ import type { RunEvent } from "../support/e2e-events.ts";
 import { initOk } from "../support/e2e-init.ts";
 import { scenario } from "../support/e2e-scenario.ts";
 
-/** Run and reported, not yet counted: two of these ended red on the last tree and the cause is not found. */
-const unproven = "seen red, cause not found yet";
+/** As a cut right after the kubelet's rotation leaves it: the older client certificate is whole, everything newer is empty. */
+const LOSE_UNFLUSHED = `cd /var/lib/kubelet/pki && cp "$(readlink -f kubelet-client-current.pem)" kubelet-client-2020-01-01-00-00-00.pem
+  for path in kubelet.crt kubelet.key "$(readlink -f kubelet-client-current.pem)" ../cpu_manager_state ../memory_manager_state; do : > "$path"; done; sync`;
 
 /**
  * A power cut here is one: whatever was written and not flushed is lost (the test host's disk is shut down without its journal), and network,
@@ -25,7 +26,7 @@ scenario("power cuts", ({ boot, remove }) => {
     remove(host);
   });
 
-  test("the cluster comes back by itself when the power fails right after init", { todo: unproven }, async (t) => {
+  test("the cluster comes back by itself when the power fails right after init", async (t) => {
     const host = await boot({ name: "cp1" });
     await initOk(host);
     host.kill();
@@ -36,12 +37,14 @@ scenario("power cuts", ({ boot, remove }) => {
     remove(host);
   });
 
-  test("the cluster comes back by itself after it has run for a while, twice", { todo: unproven }, async (t) => {
+  test("the cluster comes back by itself after it has run for a while, twice", async (t) => {
     const host = await boot({ name: "cp1" });
     await initOk(host);
     await untilHealthy(host, 60_000);
     await sleep(20_000);
     for (const time of ["first", "second"]) {
+      // What the kubelet has not flushed is lost in one cut out of several; here it is lost for certain.
+      if (time === "second") await host.check(["sh", "-c", LOSE_UNFLUSHED]);
       host.kill();
       await host.boot();
       t.diagnostic(`${time} time: healthy ${await untilHealthy(host, 180_000)} ms after boot`);
@@ -59,7 +62,7 @@ scenario("power cuts", ({ boot, remove }) => {
     "while the addons are installed": (event) => event.type === "phase-started" && event.phase === "addon",
   };
   for (const [moment, isMoment] of Object.entries(moments)) {
-    test(`power cut ${moment}, boot, init again`, { todo: unproven }, async () => {
+    test(`power cut ${moment}, boot, init again`, async () => {
       const host = await boot({ name: "cp1" });
       let cut = false;
       const run = followEvents(host, [], (event) => {
