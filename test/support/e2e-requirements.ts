@@ -1,6 +1,7 @@
 /** What this machine must have for end-to-end tests, and the one line that says what is missing. */
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { cannotBeCompleted } from "./debian-assets.ts";
 import { assetsFolder } from "./e2e-stick.ts";
 
 /** Tool of the outer machine, and the Debian package that brings it. */
@@ -8,10 +9,8 @@ const TOOLS = {
   "systemd-nspawn": "systemd-container", debootstrap: "debootstrap", ip: "iproute2", nsenter: "util-linux", setpriv: "util-linux",
   flock: "util-linux", script: "bsdutils", "mkfs.ext4": "e2fsprogs", perl: "perl-base",
 } as const;
-const ASSETS = [
-  "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl", "etcd", "coredns", "pause", "flanneld", "install-conf",
-  "containerd", "containerd-shim-runc-v2", "ctr", "runc", "crictl", "cni/bridge", "cni/host-local", "cni/loopback", "cni/portmap", "cni/flannel",
-];
+/** What a package is made of besides what comes from Debian (`debian-assets.ts`). */
+const ASSETS = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "etcd", "coredns", "crictl", "flanneld", "cni/flannel"];
 
 /** Why test hosts cannot be booted here, or undefined. */
 export function missingForHosts(): string | undefined {
@@ -28,6 +27,6 @@ export function missingAssets(): string | undefined {
   if (process.arch !== "x64") return `the binaries the tests are made for are amd64, this machine is ${process.arch}`;
   const folder = assetsFolder();
   if (!existsSync(join(folder, "bin"))) return `no folder of Kubernetes binaries at ${join(folder, "bin")} (KUBESTICK_E2E_ASSETS names another)`;
-  const absent = [...ASSETS.map((name) => join("bin", name)), "rootfs-net"].filter((name) => !existsSync(join(folder, name)));
+  const absent = ASSETS.filter(cannotBeCompleted).map((name) => join("bin", name)).filter((name) => !existsSync(join(folder, name)));
   return absent.length > 0 ? `missing in ${folder}: ${absent.join(", ")}` : undefined;
 }

@@ -13,6 +13,7 @@ import { join, resolve } from "node:path";
 import { loadLists } from "../../src/package/lists.ts";
 import type { Cni } from "../../src/package/lists.ts";
 import { writeDownloads } from "./e2e-downloads.ts";
+import { completeAssets } from "./debian-assets.ts";
 import { WEB_IMAGE, imageRecipes } from "./e2e-images.ts";
 import { serveImageLayout } from "./e2e-registry.ts";
 import { writeImageLayout } from "./image-builder.ts";
@@ -27,7 +28,7 @@ export interface StickOptions {
   readonly cni?: Cni;
   /** Default amd64; for arm64 the content is placeholders of the right shape. */
   readonly arch?: "amd64" | "arm64";
-  /** The folder with `bin` and `rootfs-net`. */
+  /** The folder with `bin`; what Debian has need not be in it. */
   readonly assets?: string;
   readonly onProgress?: (line: string) => void;
 }
@@ -82,7 +83,8 @@ interface Sources {
 }
 
 /** Images and downloads for both architectures, everything any package of these tests may ask for. */
-async function sourcesFor({ assets = assetsFolder(), onProgress }: StickOptions): Promise<Sources> {
+async function sourcesFor({ assets: given = assetsFolder(), onProgress }: StickOptions): Promise<Sources> {
+  const assets = completeAssets(given);
   const texts = { text: (path: string): string => readFileSync(join(ROOT, path), "utf8") };
   const lists = (["amd64", "arm64"] as const).map((arch) => loadLists(texts, { arch, cni: "flannel" }));
   const references = [...new Set(lists.flatMap((list) => list.images.map(({ reference }) => `${reference.registry}/${reference.repository}:${reference.tag}`))), WEB_IMAGE];
@@ -112,7 +114,7 @@ async function sourcesFor({ assets = assetsFolder(), onProgress }: StickOptions)
   };
 }
 
-/** Folder of the binaries: `bin/<name>`, `bin/cni/<plugin>`, and `rootfs-net` with the userland of the images that set up networks. */
+/** Folder of the binaries: `bin/<name>`, `bin/cni/<plugin>`, and perhaps `rootfs-net` with the userland of the images that set up networks. */
 export function assetsFolder(): string {
   return process.env["KUBESTICK_E2E_ASSETS"] ?? "/var/cache/kubestick-e2e";
 }
