@@ -59,7 +59,7 @@ describe("discovery with a real control plane", { skip, timeout: 600_000 }, () =
     assert.equal(await codeOf(find(mistyped)), "DISCOVERY_TOKEN_WRONG");
     assert.equal(await codeOf(find(token, { caCertHashes: [`sha256:${"0".repeat(64)}`] })), "DISCOVERY_CA_PIN_MISMATCH");
     assert.equal(await codeOf(find(token, {}, { now: () => new Date(Date.now() + 2 * 3_600_000) })), "DISCOVERY_CLOCK_SKEW");
-    assert.equal(await codeOf(find("zzzzzz.zzzzzzzzzzzzzzzz")), "DISCOVERY_TOKEN_UNKNOWN");
+    assert.equal(await codeOf(find("zzzzzz.zzzzzzzzzzzzzzzz", {}, impatient)), "DISCOVERY_TOKEN_UNKNOWN");
 
     await run((io) => tokenDeleteCommand({ kubeconfig: plane.kubeconfigPath }, [token], io));
     await plane.until("a cluster-info without the deleted token", async () => (await codeOf(find(token, {}, impatient))) === "DISCOVERY_TOKEN_UNKNOWN", 60_000);
