@@ -8,6 +8,8 @@ import { actionLine, foldEvent, newRunState, type ProgressEvent } from "./run-st
 import { formatBytes, formatCounts, formatElapsed, oneLine } from "./text-format.ts";
 
 const progressMs = 5000;
+/** What is waited for is told when it changes, and now and then so that nobody thinks the run has died. */
+const reminderMs = 30_000;
 
 export function createPlainRenderer(io: Pick<Io, "stderr" | "clock" | "signal">, title: string): Renderer {
   const state = newRunState(title);
@@ -15,6 +17,7 @@ export function createPlainRenderer(io: Pick<Io, "stderr" | "clock" | "signal">,
   const line = (text: string): void => io.stderr.write(`${text}\n`);
   const paint = painter(false);
   let toldProgressAt = io.clock();
+  let toldWaiting = "";
 
   const progress = (event: ProgressEvent): void => {
     const key = `${event.phase} ${event.id}`;
@@ -22,8 +25,10 @@ export function createPlainRenderer(io: Pick<Io, "stderr" | "clock" | "signal">,
     meters.set(key, meter);
     const now = io.clock();
     meter.add(now, event.done);
-    if (now - toldProgressAt < progressMs) return;
+    const waiting = event.unit === "seconds" ? `${key} ${event.label ?? ""}` : "";
+    if (now - toldProgressAt < (waiting !== "" && waiting === toldWaiting ? reminderMs : progressMs)) return;
     toldProgressAt = now;
+    toldWaiting = waiting;
     line(`[${event.phase}] ${progressWords(event, meter.rate(now))}`);
   };
   const stopping = (): void => line("Stopping after the action under way. Ctrl-C again stops at once.");

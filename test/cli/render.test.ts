@@ -68,6 +68,26 @@ test("renderRun tells bytes in plain text every few seconds, not more often", as
   assert.match(told[1] as string, /^\[images\] registry\.k8s\.io\/etcd:3\.6\.8-0 layer 2: 45%, 45\.0 MiB of 100\.0 MiB, \d\.\d MiB\/s$/);
 });
 
+test("renderRun tells what is waited for when it changes, and else twice a minute", async () => {
+  const clock = new FakeClock();
+  async function* waiting(): AsyncGenerator<RunEvent, undefined> {
+    yield* [started(), phaseStarted(1)];
+    for (let second = 1; second <= 80; second++) {
+      clock.advance(1000);
+      yield await Promise.resolve<RunEvent>({ type: "progress", phase: "images", id: "wait/node", done: second, total: 240, unit: "seconds", label: second < 20 ? "the node has not registered" : "the node is not ready" });
+    }
+    yield finished();
+    return undefined;
+  }
+  const { stderr } = await run(waiting(), "text", { clock });
+  assert.deepEqual(stderr.split("\n").filter((line) => line.includes("the node")), [
+    "[images] the node has not registered (5.0s of at most 4m00s)",
+    "[images] the node is not ready (20.0s of at most 4m00s)",
+    "[images] the node is not ready (50.0s of at most 4m00s)",
+    "[images] the node is not ready (1m20s of at most 4m00s)",
+  ]);
+});
+
 test("renderRun -o json prints one document with phases, actions, findings and results", async () => {
   const { stdout, stderr } = await run(goodRun, "json");
   const document = JSON.parse(stdout) as Record<string, unknown>;
