@@ -1,4 +1,5 @@
 /** The package a run installs from: that of the running executable, or of a file that was named. */
+import { setFlagsFromString } from "node:v8";
 import { isKubestickError } from "../errors.ts";
 import { openPackage } from "../package/reader.ts";
 import type { PackageReader } from "../package/types.ts";
@@ -6,6 +7,8 @@ import { runningExecutable } from "./executable.ts";
 
 /** A file without a package is not an error yet: preflight reports it together with everything else it finds. A damaged one is. */
 export async function carriedPackage(named: string | undefined): Promise<PackageReader | undefined> {
+  // From here on a package passes through as buffers that live for a moment: V8 is to collect them early. Not from the start, which it would slow.
+  setFlagsFromString("--optimize-for-size");
   const path = named ?? runningExecutable();
   if (path === undefined) return undefined;
   try {
