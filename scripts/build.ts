@@ -17,7 +17,7 @@ const root = resolve(import.meta.dirname, "..");
 /**
  * Warnings of Node are for developers; they run the source tree. The other is V8's: a young generation of a megabyte instead of sixteen. A package
  * passes through here as buffers that live for a moment; collected that often, they never pile up, and a node with 2 GB of
- * memory does not notice the import. (--optimize-for-size saves a little more and costs a tenth of the start.)
+ * memory does not notice the import. (--optimize-for-size here would slow the start; it is set when a package is about to be read, in cli/carried-package.ts.)
  */
 const execArgv = ["--no-warnings", "--max-semi-space-size=1"];
 
