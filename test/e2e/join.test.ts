@@ -10,7 +10,7 @@ import type { TestHost } from "../support/hosts/test-host.ts";
 
 const KILL_POINTS = [
   /^file\/usr\/local\/bin\/containerd$/, /^image\/.*\/kube-apiserver/, /^file\/.*\/pki\/sa\.key$/, /^file\/.*\/etcd\/server\.key$/, /^file\/.*\/kube-apiserver\.yaml$/,
-  /^etcd-member\/cp3\/learner$/, /^file\/.*\/manifests\/etcd\.yaml$/, /^file\/.*\/bootstrap-kubelet\.conf$/, /^unit\/kubelet\.service$/, /^etcd-member\/cp3\/voting$/, /^wait\/kubelet-certificate$/,
+  /^etcd-member\/cp3\/learner$/, /^file\/.*\/manifests\/etcd\.yaml$/, /^file\/.*\/bootstrap-kubelet\.conf$/, /^unit\/kubelet\.service$/, /^etcd-member\/cp3\/voting$/, /^node\/cp3$/,
 ];
 
 /** One file, four machines without route, resolver and ssh. */
@@ -94,7 +94,7 @@ scenario("join", ({ boot }) => {
     assert.equal(gone.code, 0, `${gone.stderr.slice(-6000)}`);
     assert.deepEqual(await etcdMembers(cp1), ["cp1", "cp2"]);
     assert.equal((await kubectl(cp1, ["delete", "node", "cp3"])).code, 0);
-    // Kills on one way, each where the run before was not yet, the last ones with a learner in etcd and with a kubelet that has begun.
+    // Kills on one way, each at something only the run itself can bring about, the last ones with a learner in etcd and with a kubelet that has begun.
     for (const point of KILL_POINTS) await joinKilledAfter(cp3, asControlPlane, point);
     await joinOk(cp3, asControlPlane);
     await untilAllReady(cp1, ["cp1", "cp2", "cp3", "w1"], 240_000);
