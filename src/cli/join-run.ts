@@ -2,7 +2,6 @@
  * The run of `join`: find the cluster and know that it is the right one, read what it says of itself, then the flow of the node's role.
  * Until the flow begins nothing is changed, so a wrong token or address leaves nothing behind.
  */
-import type { JoinConfiguration } from "../config/join.ts";
 import { joinedConfig, resolveJoinRequest, type JoinRequest } from "../config/resolve-join.ts";
 import { parseTicket, ticketJoinOptions, type JoinTicket } from "../config/ticket.ts";
 import type { BootstrapIdentity, ResolvedConfig } from "../config/types.ts";
@@ -23,8 +22,10 @@ import { openPeerPackage, type PeerTrust } from "./peer-package.ts";
 import { readTicketFile } from "./ticket.ts";
 import { joinPorts, type Discovered, type DiscoveryRequest, type JoinPorts } from "./machine.ts";
 
-/** kubeadm tries for five minutes; at a console that is a long time to learn of a mistyped address. */
+/** kubeadm tries for five minutes; at a console that is a long time to learn of a mistyped address. Who wants to wait says so: `timeouts.discovery`. */
 const discoveryMs = 10_000;
+/** Of the two clocks: within this time of its end a ticket's token may have expired by the cluster's clock already. */
+const tolerableSkewMs = 5 * 60_000;
 /** A busy API server, or one that restarts. */
 const readingMs = 10_000;
 
@@ -62,11 +63,11 @@ async function* findCluster(
   wanted: JoinRequest, request: JoinRunRequest, ticket: JoinTicket | undefined, facts: HostFacts, pkg: PackageReader | undefined, signal: AbortSignal, ports: JoinPorts,
 ): AsyncGenerator<RunEvent, ResolvedConfig> {
   const { join } = wanted;
-  const question = discoveryRequest(join, request.useClusterEndpoint, request.configPath !== undefined, ticket);
+  const question = discoveryRequest(wanted, request.useClusterEndpoint, ticket);
   yield told(`looking for the cluster at ${placeOf(question)}`);
   const discovered = yield* withEvents<RunEvent, Discovered>((emit) => ports.discover(question, {
     signal, report: ({ server, problem }) => { emit(told(`${server}: ${problem}; trying again`)); },
-  }));
+  }).catch((error: unknown) => { throw ticket === undefined ? error : refusedTicket(error, request.ticketPath ?? "", ticket, ports.host.now()); }));
   for (const note of discovered.notes) yield told(note);
 
   const identity = identityOf(discovered);
@@ -123,9 +124,9 @@ function told(message: string): RunEvent {
   return { type: "finding", phase: "discovery", finding: { check: "Discovery", severity: "info", message } };
 }
 
-function discoveryRequest({ discovery, timeouts }: JoinConfiguration, useClusterEndpoint: boolean, configured: boolean, ticket: JoinTicket | undefined): DiscoveryRequest {
+function discoveryRequest({ join: { discovery, timeouts }, discoveryTimed }: JoinRequest, useClusterEndpoint: boolean, ticket: JoinTicket | undefined): DiscoveryRequest {
   const { bootstrapToken, file, tlsBootstrapToken } = discovery;
-  const common = { timeoutMs: configured ? timeouts.discovery : discoveryMs, useClusterEndpoint, ...(tlsBootstrapToken === "" ? {} : { tlsBootstrapToken }) };
+  const common = { timeoutMs: discoveryTimed ? timeouts.discovery : discoveryMs, useClusterEndpoint, ...(tlsBootstrapToken === "" ? {} : { tlsBootstrapToken }) };
   if (bootstrapToken !== undefined) {
     return { ...common, kind: "token", servers: ticket?.endpoints ?? [bootstrapToken.apiServerEndpoint], token: bootstrapToken.token, caCertHashes: bootstrapToken.caCertHashes, unsafeSkipCaVerification: bootstrapToken.unsafeSkipCAVerification };
   }
@@ -156,6 +157,25 @@ function refusedIdentity(error: unknown, identity: BootstrapIdentity): unknown {
     happened: error.code === "API_UNAUTHORIZED" ? `The API server does not accept ${who} for joining: it has expired, was revoked, or lacks the usage authentication.` : `The API server knows ${who}, but it may not read what joining nodes read.`,
     next: "Make a new token on a control plane: kubestick token create --print-join-command", details: [error.happened], cause: error,
   });
+}
+
+/** What is wrong with a token or a pin is, with a ticket, wrong with the ticket; and a ticket knows until when its token is good. */
+function refusedTicket(error: unknown, path: string, ticket: JoinTicket, now: Date): unknown {
+  if (!isKubestickError(error)) return error;
+  const attempted = `joining with the ticket ${path}`;
+  const next = `Write a new one on a control plane of the cluster that this node is to join: kubestick ticket create${ticket.role === "worker" ? "" : " --control-plane"}`;
+  const servers = ticket.endpoints.join(", ");
+  switch (error.code) {
+    case "DISCOVERY_CA_PIN_MISMATCH": return new KubestickError({
+      code: "TICKET_OTHER_CLUSTER", attempted, next, details: error.details, cause: error,
+      happened: `The ticket is for cluster ${ticket.clusterName} (${ticket.clusterId}), and what answers at ${servers} has another CA: another cluster, one that was set up anew at the same address, or somebody else in its place.`,
+    });
+    case "DISCOVERY_TOKEN_UNKNOWN": return ticket.expires.getTime() - now.getTime() < tolerableSkewMs ? error : new KubestickError({
+      code: "TICKET_REVOKED", attempted, next, cause: error,
+      happened: `The ticket is good until ${ticket.expires.toISOString().slice(0, 19)}Z, but its cluster at ${servers} knows its token ${ticket.token.split(".")[0]} no more: it was deleted there, or the cluster was restored from an older backup.`,
+    });
+    default: return error;
+  }
 }
 
 function notRoot(uid: number): KubestickError {

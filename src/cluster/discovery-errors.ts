@@ -57,6 +57,23 @@ export function tokenWrong(server: string, id: string): KubestickError {
   return discoveryFailure({ code: "TOKEN_WRONG", happened: `The secret of token ${id} is not the one that ${server} knows; the server itself is the right one.`, next: `Look for a typing error after the dot. ${newToken}` });
 }
 
+/** The signer is a controller; it signs for tokens with the usage `signing`. */
+export function tokenUnsigned(server: string, id: string): KubestickError {
+  return discoveryFailure({
+    code: "TOKEN_UNSIGNED",
+    happened: `${server} is the right server and accepts token ${id}, but ConfigMap kube-public/cluster-info is not signed with it: the token lacks the usage signing, or kube-controller-manager, which signs, does not work.`,
+    next: `On a control plane: kubestick token list   # shows the usages; crictl ps -a --name kube-controller-manager. ${newToken}   # makes one with both usages`,
+  });
+}
+
+export function clusterInfoEdited(server: string, id: string): KubestickError {
+  return discoveryFailure({
+    code: "TAMPERED",
+    happened: `${server} is the right server and accepts token ${id}, but its ConfigMap kube-public/cluster-info is not what was signed with it: somebody edited it, and kube-controller-manager, which signs, has not signed it since.`,
+    next: "On a control plane, look who changed it: kubectl -n kube-public get configmap cluster-info -o yaml --show-managed-fields. Then: kubestick init phase bootstrap-token   # publishes it again; crictl ps -a --name kube-controller-manager",
+  });
+}
+
 export function tampered(server: string, happened: string): KubestickError {
   return discoveryFailure({ code: "TAMPERED", happened: `${happened} What ${server} said was changed on the way, or somebody else answers in its place. Nothing was sent to it.`, next: "Find out who answers there before going on: compare the CA pin on a control plane, kubestick token create --print-join-command" });
 }

@@ -4,7 +4,8 @@
  * With a token, as kubeadm does (app/discovery/token): cluster-info is fetched from a server nobody has vouched for, its signature is
  * checked with the token, its CA with the pins, then it is fetched again under that CA and must be the same. Unlike kubeadm, the address
  * that was given stays in use when the server's certificate is for it, so that a virtual address or a tunnel keeps working; and what
- * time cannot heal (another CA, a wrong secret, a clock that is off) is told at once instead of after five minutes.
+ * time cannot heal (another CA, a wrong secret, a clock that is off) is told at once instead of after five minutes. Where the signature is
+ * not the expected one, a server that the pinned CA vouches for is asked what it thinks of the token, so that the cause need not be guessed.
  *
  * Owns: what is tried, how long, in which order. Trust itself: `cluster-info.ts`; words: `discovery-errors.ts`; files: `discovery-file.ts`.
  */
@@ -72,11 +73,11 @@ export interface DiscoveryTools {
 const tolerableSkewMs = 5 * 60_000;
 
 /**
- * Failure of one try. `heals`: `never`; `soon` (a new token's signature appears after a moment); `sometime` (a server that is down).
- * `error` of the last kind is told only when there is something better to say than "unreachable".
+ * Failure of one try. `heals`: `never`; `shortly` (each API server hears of a new token by itself); `soon` (a new token's signature appears
+ * after a moment); `sometime` (a server that is down). `error` of the last kind is told only when there is something better to say than "unreachable".
  */
 class Setback extends Error {
-  readonly heals: "never" | "soon" | "sometime";
+  readonly heals: "never" | "shortly" | "soon" | "sometime";
   readonly error: KubestickError | undefined;
   constructor(heals: Setback["heals"], problem: string | KubestickError) {
     super(typeof problem === "string" ? problem : problem.happened);
@@ -96,6 +97,14 @@ export async function discover(request: DiscoveryRequest, tools: DiscoveryTools)
   const file = await loadDiscoveryFile(request, tools);
   if (file.identity === undefined && request.tlsBootstrapToken === undefined) throw errors.noCredentials(file.origin);
   return await search.until([new URL(file.server).host], (_, signal) => search.byFile(file, signal));
+}
+
+interface Vouched {
+  /** The verified answer is the first one. */
+  readonly same: boolean;
+  readonly nameMatches: boolean;
+  /** The server's certificate does not come from the cluster's CA. */
+  readonly problem?: string;
 }
 
 class Search {
@@ -124,11 +133,11 @@ class Search {
       if ("found" in outcome) return outcome.found;
       const never = outcome.setbacks.find(({ setback }) => setback.heals === "never");
       if (never?.setback.error !== undefined) throw never.setback.error;
-      const soon = outcome.setbacks.find(({ setback }) => setback.heals === "soon");
+      const soon = outcome.setbacks.find(({ setback }) => setback.heals === "soon") ?? outcome.setbacks.find(({ setback }) => setback.heals === "shortly");
       const now = performance.now();
       unsettledSince = soon === undefined ? undefined : (unsettledSince ?? now);
       const pause = (pace.pollMs ?? 1000) * Math.min(round, 5);
-      const spent = now + pause > this.#deadline || (unsettledSince !== undefined && now - unsettledSince >= graceMs);
+      const spent = now + pause > this.#deadline || (unsettledSince !== undefined && now - unsettledSince >= (soon?.setback.heals === "shortly" ? graceMs / 5 : graceMs));
       if (spent) {
         throw soon?.setback.error ?? outcome.setbacks.find(({ setback }) => setback.error !== undefined)?.setback.error
           ?? errors.unreachable(servers, now - started, outcome.setbacks.map(({ server, setback }) => `${server}: ${setback.message}`));
@@ -154,14 +163,10 @@ class Search {
     if (!pinned) {
       throw new Setback("never", signature === "invalid" ? errors.tampered(server, "Neither the CA nor the signature is the right one.") : errors.pinMismatch(server, pins, found));
     }
-    if (signature === "absent") throw new Setback("soon", errors.tokenUnknown(server, token.id));
-    if (signature === "invalid" && pins.length === 0) throw new Setback("never", errors.signatureInvalid(server, token.id));
+    if (signature !== "valid" && pins.length === 0) throw signature === "absent" ? new Setback("soon", errors.tokenUnknown(server, token.id)) : new Setback("never", errors.signatureInvalid(server, token.id));
 
     const second = await this.#vouched(url, info, signal);
-    if (signature === "invalid") {
-      // Only the pinned CA can tell a mistyped secret from a changed answer. A signature may also be a moment behind its text.
-      throw second.same ? new Setback("soon", errors.tokenWrong(server, token.id)) : new Setback("never", errors.tampered(server, "The signature does not fit, nor does the server's certificate come from the pinned CA."));
-    }
+    if (signature !== "valid") throw await this.#unsigned(url, info, token, signature, second, signal);
     if (second.problem !== undefined && pins.length > 0) throw new Setback("never", errors.serverUntrusted(server, second.problem));
     if (second.problem === undefined && !second.same) throw new Setback("soon", errors.tampered(server, "Two answers, the second one verified, differ."));
 
@@ -178,6 +183,22 @@ class Search {
     }
     const why = keep ? [] : [`${server} is not in the API server's certificate; the cluster's own endpoint ${info.server} is used instead.`];
     return { ...discovered, server: info.server, notes: why };
+  }
+
+  /** A pinned CA is there, the signature is not the expected one. What is wrong, is for the server to say, if it is the one that the CA vouches for. */
+  async #unsigned(url: string, info: ClusterInfo, { id, secret }: TokenParts, signature: "absent" | "invalid", vouched: Vouched, signal: AbortSignal): Promise<Setback> {
+    const server = new URL(url).host;
+    if (vouched.problem !== undefined) return new Setback("never", errors.tampered(server, `The signature ${signature === "absent" ? "is missing" : "does not fit"}, nor does the server's certificate come from the pinned CA.`));
+    if (!vouched.same) return new Setback("soon", errors.tampered(server, "Two answers, the second one verified, differ."));
+    const likely = new Setback("soon", signature === "absent" ? errors.tokenUnknown(server, id) : errors.tokenWrong(server, id));
+    // Under a certificate for another address the token is not shown.
+    if (!vouched.nameMatches) return likely;
+    // cluster-info may be read by the anonymous alone (RBAC): who comes with a token that is known is told 403, with another one 401.
+    const asked = await this.#fetch(url, { caPem: info.caPem, identity: { token: `${id}.${secret}` }, signal }).catch((error: unknown) => (error instanceof TlsGetFailure ? undefined : Promise.reject(error as Error)));
+    if (asked === undefined) return likely;
+    if (asked.status === 429 || asked.status >= 500) return new Setback("sometime", `the server answered ${asked.status}`);
+    if (asked.status === 401) return signature === "absent" ? new Setback("shortly", errors.tokenUnknown(server, id)) : new Setback("never", errors.tokenWrong(server, id));
+    return new Setback("soon", signature === "absent" ? errors.tokenUnsigned(server, id) : errors.clusterInfoEdited(server, id));
   }
 
   async byFile(file: DiscoveryFile, signal: AbortSignal): Promise<Discovered> {
@@ -205,8 +226,8 @@ class Search {
     };
   }
 
-  /** cluster-info once more, under the CA that it names. `problem`: the server's certificate does not come from that CA. */
-  async #vouched(url: string, info: ClusterInfo, signal: AbortSignal): Promise<{ readonly same: boolean; readonly nameMatches: boolean; readonly problem?: string }> {
+  /** cluster-info once more, under the CA that it names. */
+  async #vouched(url: string, info: ClusterInfo, signal: AbortSignal): Promise<Vouched> {
     try {
       const answer = await this.#fetch(url, { caPem: info.caPem, signal });
       if (answer.status !== 200) throw new Setback("sometime", `the server answered ${answer.status} when asked again`);

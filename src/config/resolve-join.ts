@@ -6,7 +6,7 @@ import type { HostFacts } from "../host/types.ts";
 import { splitHostPort } from "./address.ts";
 import { readJoin, validateJoin, type JoinConfiguration, type JoinOptions } from "./join.ts";
 import { configError, loadDocuments, type Problem } from "./load.ts";
-import { advertiseAddress } from "./node-registration.ts";
+import { advertiseAddress, section } from "./node-registration.ts";
 import type { ConfigFile } from "./options.ts";
 import { clusterConfiguration, deepFreeze, placed } from "./resolve.ts";
 import type { FlagsOnly, InstallConfiguration, Joining, ResolvedConfig, VersionFacts } from "./types.ts";
@@ -24,6 +24,8 @@ export interface JoinRequest {
   readonly join: JoinConfiguration;
   readonly install: InstallConfiguration;
   readonly warnings: readonly string[];
+  /** `timeouts.discovery` stands in the file, and is no default. */
+  readonly discoveryTimed: boolean;
 }
 
 /** Throws CONFIG_YAML or CONFIG_INVALID with every finding and its place. */
@@ -41,7 +43,7 @@ export function resolveJoinRequest({ options, file, facts, packageCni }: JoinInp
     waitForAddons: (installValue?.["waitForAddons"] as boolean | undefined) ?? true,
   };
   if (problems.length > 0) throw configError(file?.name ?? "", problems.map((problem) => placed(problem, loaded)));
-  return { join: deepFreeze(join), install, warnings };
+  return { join: deepFreeze(join), install, warnings, discoveryTimed: section(value("JoinConfiguration"), "timeouts")?.["discovery"] !== undefined };
 }
 
 export interface JoinedInput extends JoinRequest {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { joinOptionsFromFlags, type JoinFlags } from "../../src/cli/join-options.ts";
 import { joinEvents } from "../../src/cli/join-run.ts";
+import * as errors from "../../src/cluster/discovery-errors.ts";
 import type { DiscoveryRequest, JoinPorts } from "../../src/cli/machine.ts";
 import { renderTicket, type JoinTicket } from "../../src/config/ticket.ts";
 import { airgappedFacts } from "../support/facts.ts";
@@ -17,16 +18,16 @@ const ticket: JoinTicket = {
 };
 
 /** Runs join until it looks for the cluster, and returns what it looks for. */
-async function asked(path: string, flags: JoinFlags = {}, at = now): Promise<DiscoveryRequest> {
+async function asked(path: string | undefined, flags: JoinFlags = {}, at = now, found: Error = new Error("far enough")): Promise<DiscoveryRequest> {
   const absent = (): never => { throw new Error("not asked for in these tests"); };
   let request: DiscoveryRequest | undefined;
   const host = new MemoryHost({ facts: airgappedFacts(), now: at });
   const ports: JoinPorts = {
     host, runtime: absent, connect: absent, assets: { text: absent, list: () => [] }, lock: absent, toYaml: JSON.stringify,
-    discover: (given) => { request = given; throw new Error("far enough"); },
+    discover: (given) => { request = given; return Promise.reject(found); },
   };
   const before = host.snapshot();
-  const events = joinEvents(joinOptionsFromFlags(flags, [path]), new AbortController().signal, ports);
+  const events = joinEvents(joinOptionsFromFlags(flags, path === undefined ? [] : [path]), new AbortController().signal, ports);
   await assert.rejects(async () => { while ((await events.next()).done !== true); }, (error: Error) => { if (error.message !== "far enough") throw error; return true; });
   assert.deepEqual(host.snapshot(), before);
   return request as DiscoveryRequest;
@@ -62,6 +63,28 @@ test("join refuses a ticket that is past its time, cut off, or something else, b
   writeFileSync(path, "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\n");
   await assert.rejects(asked(path), { code: "TICKET_KIND", next: /join --config/ });
   await assert.rejects(asked(join(dir.path, "none.yaml")), { code: "TICKET_UNREADABLE" });
+});
+
+test("what discovery refuses is told as what is wrong with the ticket", async () => {
+  await using dir = await scratch();
+  const path = await written(dir.path, ticket);
+  const pin = errors.pinMismatch("192.0.2.11:6443", ticket.caCertHashes, [`sha256:${"cd".repeat(32)}`]);
+  await assert.rejects(asked(path, {}, now, pin), { code: "TICKET_OTHER_CLUSTER", happened: /for cluster east \(0f9c2d1e\)/, next: /ticket create$/, details: pin.details });
+  const unknown = errors.tokenUnknown("192.0.2.11:6443", "k7xq2m");
+  await assert.rejects(asked(path, {}, now, unknown), { code: "TICKET_REVOKED", happened: /good until 2026-11-21T04:00:00Z, .* knows its token k7xq2m no more/ });
+  await assert.rejects(asked(path, {}, new Date(ticket.expires.getTime() - 60_000), unknown), { code: "DISCOVERY_TOKEN_UNKNOWN" }, "by the cluster's clock it may have expired");
+});
+
+test("join looks for ten seconds unless the configuration itself says how long", async () => {
+  await using dir = await scratch();
+  const path = join(dir.path, "join.yaml");
+  const told = async (more: string): Promise<number> => {
+    writeFileSync(path, `apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\ndiscovery: {bootstrapToken: {apiServerEndpoint: "192.0.2.10:6443", token: ${ticket.token}, caCertHashes: ["${ticket.caCertHashes[0]}"]}}\n${more}`);
+    return (await asked(undefined, { config: path })).timeoutMs;
+  };
+  assert.equal(await told(""), 10_000);
+  assert.equal(await told("timeouts: {tlsBootstrap: 7m0s}\n"), 10_000);
+  assert.equal(await told("timeouts: {discovery: 5m0s}\n"), 300_000);
 });
 
 test("join refuses flags that say what the ticket says, and takes addresses for what they are", () => {

@@ -18,6 +18,8 @@ export interface ClusterDouble {
   readonly address: string;
   /** Authorization headers and client certificates that were shown. */
   readonly credentials: string[];
+  /** When set: as an API server it tells 401 to who shows a token that is not among these, and 403 to who shows one of them, for cluster-info is for the anonymous. */
+  known?: readonly string[];
   requests: number;
   /** What the n-th request (from 0) gets. */
   answer: (n: number) => Answer;
@@ -44,7 +46,8 @@ export async function clusterDouble(ca: Authority, identity: Issued, options: { 
   const server = createServer({ cert: identity.certificatePem, key: identity.keyPem, ...(options.clientCa === undefined ? {} : { ca: options.clientCa, requestCert: true }) }, (request, response) => {
     const shown = request.headers.authorization;
     if (shown !== undefined) double.credentials.push(shown);
-    const { status = 200, body, date } = double.answer(double.requests++);
+    const authenticated = shown === undefined || double.known === undefined ? undefined : double.known.some((each) => shown === `Bearer ${each}`) ? statusObject(403, "Forbidden") : statusObject(401, "Unauthorized");
+    const { status = 200, body, date } = authenticated ?? double.answer(double.requests++);
     response.statusCode = status;
     if (date === null) response.sendDate = false;
     else if (date !== undefined) response.setHeader("date", date.toUTCString());

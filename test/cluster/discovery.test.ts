@@ -29,6 +29,7 @@ describe("discover with a token", { skip: hasOpenssl() ? false : "needs the open
 
   async function cluster(from: Issued = identity, options?: Parameters<typeof clusterDouble>[2]): Promise<ClusterDouble> {
     const double = await clusterDouble(ca, from, options);
+    double.known = [tokenText];
     opened.push(double);
     return double;
   }
@@ -96,9 +97,9 @@ describe("discover with a token", { skip: hasOpenssl() ? false : "needs the open
     assert.equal((await refusal(find([double.address]))).code, "DISCOVERY_TAMPERED");
   });
 
-  test("tells a changed answer from a mistyped secret by the pinned CA", async () => {
+  test("tells a changed answer from a mistyped secret by the pinned CA, at once", async () => {
     const double = await cluster();
-    const wrong = await refusal(find([double.address], { token: `${token.id}.fedcba9876543210` }));
+    const wrong = await refusal(find([double.address], { token: `${token.id}.fedcba9876543210` }, { pace: { ...quick, graceMs: 60_000 } }));
     assert.equal(wrong.code, "DISCOVERY_TOKEN_WRONG");
     assert.ok(!wrong.message.includes("fedcba9876543210"));
     const between = await clusterDouble(ca, other.issue("kube-apiserver", { names: "IP:127.0.0.1" }));
@@ -106,6 +107,31 @@ describe("discover with a token", { skip: hasOpenssl() ? false : "needs the open
     between.answer = () => ({ body: clusterInfo(ca.caPem, `https://${between.address}`, { kubeconfig: (text) => text.replace(/server: .*/, "server: https://192.0.2.66:6443") }) });
     assert.equal((await refusal(find([between.address]))).code, "DISCOVERY_TAMPERED");
     assert.equal((await refusal(find([double.address], { token: `${token.id}.fedcba9876543210`, caCertHashes: [], unsafeSkipCaVerification: true }))).code, "DISCOVERY_SIGNATURE_INVALID");
+  });
+
+  test("a server that the pinned CA vouches for is asked about the token when the signature is not the expected one", async () => {
+    const double = await cluster();
+    const edited = { kubeconfig: (text: string) => text.replace(/server: .*/, "server: https://192.0.2.66:6443") };
+    double.answer = () => ({ body: clusterInfo(ca.caPem, `https://${double.address}`, edited) });
+    const changed = await refusal(find([double.address]));
+    assert.equal(changed.code, "DISCOVERY_TAMPERED");
+    assert.match(changed.happened, /accepts token k7xq2m, but .* somebody edited it/);
+    double.requests = 0;
+    double.answer = (n) => ({ body: clusterInfo(ca.caPem, `https://${double.address}`, n < 4 ? edited : {}) });
+    assert.equal((await find([double.address], {}, { pace: { ...quick, graceMs: 5000 } })).server, `https://${double.address}`, "the signature was a moment behind its text");
+    double.answer = () => ({ body: clusterInfo(ca.caPem, `https://${double.address}`, { tokens: [] }) });
+    assert.equal((await refusal(find([double.address]))).code, "DISCOVERY_TOKEN_UNSIGNED");
+    double.known = [];
+    assert.equal((await refusal(find([double.address]))).code, "DISCOVERY_TOKEN_UNKNOWN");
+
+    const elsewhere = await cluster(ca.issue("kube-apiserver", { names: "IP:192.0.2.7" }));
+    const stranger = await clusterDouble(ca, other.issue("kube-apiserver", { names: "IP:127.0.0.1" }));
+    opened.push(stranger);
+    for (const [double, code] of [[elsewhere, "TOKEN_UNKNOWN"], [stranger, "TAMPERED"]] as const) {
+      double.answer = () => ({ body: clusterInfo(ca.caPem, `https://${double.address}`, { tokens: [] }) });
+      assert.equal((await refusal(find([double.address]))).code, `DISCOVERY_${code}`);
+      assert.deepEqual(double.credentials, [], "the token was shown under a certificate that is not for this address");
+    }
   });
 
   test("refuses a signature that names no algorithm", async () => {
@@ -138,8 +164,9 @@ describe("discover with a token", { skip: hasOpenssl() ? false : "needs the open
 
   test("waits for the signature of a new token, and says when none comes", async () => {
     const double = await cluster();
-    double.answer = (n) => ({ body: clusterInfo(ca.caPem, `https://${double.address}`, { tokens: n < 3 ? [] : [token] }) });
+    double.answer = (n) => ({ body: clusterInfo(ca.caPem, `https://${double.address}`, { tokens: n < 4 ? [] : [token] }) });
     assert.equal((await find([double.address], {}, { pace: { ...quick, graceMs: 5000 } })).server, `https://${double.address}`);
+    double.known = [];
     double.answer = () => ({ body: clusterInfo(ca.caPem, `https://${double.address}`, { tokens: [{ id: "others", secret: token.secret }] }) });
     const error = await refusal(find([double.address]));
     assert.equal(error.code, "DISCOVERY_TOKEN_UNKNOWN");

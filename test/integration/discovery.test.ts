@@ -71,6 +71,11 @@ describe("discovery with a real control plane", { skip, timeout: 600_000 }, () =
     await plane.until("the end of the token", async () => (await codeOf(find(token, {}, impatient))) === "DISCOVERY_TOKEN_UNKNOWN", 120_000);
   });
 
+  test("a token without the usage signing is told from one that is not there", async () => {
+    const token = await create({ usages: ["authentication"] });
+    assert.equal(await codeOf(find(token, {}, impatient)), "DISCOVERY_TOKEN_UNSIGNED");
+  });
+
   test("a ticket of either role names the API server, and the shared certificates are under its key alone", async () => {
     const pki = join(plane.directory, "pki");
     mkdirSync(join(pki, "etcd"), { recursive: true });
