@@ -6,6 +6,7 @@
  */
 import { open } from "node:fs/promises";
 import { packageAbsent, packageUnreadable } from "./failures.ts";
+import type { PartView } from "./part-source.ts";
 
 /** The part of Node's FileHandle that is needed here. */
 export interface PositionalBytes {
@@ -19,6 +20,8 @@ export interface ByteSource extends PositionalBytes {
   readonly remote?: true;
   /** Bytes of the whole. */
   readonly size: number;
+  /** The bytes lie in several files. */
+  readonly parts?: PartView;
   close(): Promise<void>;
 }
 

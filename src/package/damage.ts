@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { errnoOf } from "../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { ChunkList, chunkCount, chunkHash } from "./chunks.ts";
+import { CHUNK_HASH_SIZE, ChunkList, chunkCount, chunkHash } from "./chunks.ts";
 import { packageUnreadable } from "./failures.ts";
 import { readInto } from "./file-bytes.ts";
 import { FOOTER_SIZE, encodeFooter, encodeHeader, type PackageFooter, type PackageHeader } from "./format.ts";
+import type { PartView } from "./part-source.ts";
 import type { ByteProgress, Damage, PackageIndex } from "./types.ts";
 
 /** Everything that says how the bytes of a file have to be. */
@@ -28,8 +29,8 @@ export interface Region {
 
 export const EXECUTABLE = "the executable";
 
-/** In file order; together they cover every byte. */
-export function regionsOf({ header, footer, index, indexBytes, signatureBytes }: PackageLayout): readonly Region[] {
+/** In file order; together they cover every byte of the whole, and of the files it lies in when these are several. */
+export function regionsOf({ header, footer, index, indexBytes, signatureBytes }: PackageLayout, parts?: PartView): readonly Region[] {
   const known = (part: string, offset: number, bytes: Uint8Array): Region => {
     const list = new ChunkList(index.chunkSize);
     list.update(bytes);
@@ -45,7 +46,26 @@ export function regionsOf({ header, footer, index, indexBytes, signatureBytes }:
     known("the package index", footer.indexOffset, indexBytes),
     known("the signatures", footer.indexOffset + footer.indexLength, signatureBytes),
     known("the package footer", header.fileLength - FOOTER_SIZE, encodeFooter(footer)),
+    ...(parts?.records ?? []).map(({ part, offset, bytes }) => known(part, offset, bytes)),
   ];
+}
+
+/** What of the regions lies in the parts that are there, in whole chunks. */
+export function regionsWithin(regions: readonly Region[], parts: PartView, chunkSize: number): readonly Region[] {
+  const here: Region[] = [];
+  for (const region of regions) {
+    const count = chunkCount(region.length, chunkSize);
+    const isHere = (number: number): boolean => parts.places(region.offset + number * chunkSize, Math.min(chunkSize, region.length - number * chunkSize)).length > 0;
+    for (let first = 0; first < count; first++) {
+      if (!isHere(first)) continue;
+      let end = first + 1;
+      while (end < count && isHere(end)) end++;
+      const from = first * chunkSize;
+      here.push({ part: region.part, offset: region.offset + from, length: Math.min(end * chunkSize, region.length) - from, chunks: region.chunks.subarray(first * CHUNK_HASH_SIZE, end * CHUNK_HASH_SIZE) });
+      first = end;
+    }
+  }
+  return here;
 }
 
 /** A chunk of the file, with the hash it has to have. */
@@ -104,8 +124,14 @@ export async function* damagedChunks(source: ByteSource, regions: readonly Regio
   }
 }
 
-/** Neighbouring chunks of one part as one place. */
-export function joined(chunks: readonly Chunk[]): readonly Damage[] {
+/** Neighbouring chunks of one part as one place; of a package in several files, in the file where it is. */
+export function joined(chunks: readonly Chunk[], parts?: PartView): readonly Damage[] {
+  const places = neighbours(chunks);
+  if (parts === undefined) return places;
+  return places.flatMap(({ part, offset, length }) => parts.places(offset, length).map((place) => ({ part, file: place.path, offset: place.offset, length: place.length })));
+}
+
+function neighbours(chunks: readonly Chunk[]): readonly Damage[] {
   const places: Damage[] = [];
   for (const { part, offset, length } of chunks) {
     const last = places.at(-1);
@@ -116,7 +142,13 @@ export function joined(chunks: readonly Chunk[]): readonly Damage[] {
 }
 
 /** `bytes 4096 to 8191 of the file` */
-export function placeText({ offset, length }: { readonly offset: number; readonly length: number }): string {
-  return length === 1 ? `byte ${offset} of the file` : `bytes ${offset} to ${offset + length - 1} of the file`;
+export function placeText({ file = "the file", offset, length }: Omit<Damage, "part">): string {
+  return length === 1 ? `byte ${offset} of ${file}` : `bytes ${offset} to ${offset + length - 1} of ${file}`;
+}
+
+/** The same for a run of the whole, which may lie in several files. */
+export function runText(run: { readonly offset: number; readonly length: number }, parts: PartView | undefined): string {
+  const places = parts?.places(run.offset, run.length) ?? [];
+  return places.length === 0 ? placeText(run) : places.map(({ path, offset, length }) => placeText({ file: path, offset, length })).join(" and ");
 }
 

@@ -46,7 +46,9 @@ export function packageFormat(path: string, version: number, known: number): Kub
   });
 }
 
-export function packageUnreadable(path: string, error: unknown): KubestickError {
+/** `error.path` wins: of a package in parts it is the file that failed. */
+export function packageUnreadable(named: string, error: unknown): KubestickError {
+  const path = error instanceof Error && "path" in error && typeof error.path === "string" ? error.path : named;
   const errno = errnoOf(error);
   const medium = errno === "EIO" ? " The medium it lies on reported a read error; copy the file to another one." : "";
   return new KubestickError({

@@ -91,7 +91,7 @@ export function encodeHeader(header: Omit<PackageHeader, "version">): Uint8Array
   bytes.writeBigUInt64LE(BigInt(header.fileLength), 48);
   bytes.writeBigUInt64LE(BigInt(header.executableLength), 56);
   bytes.set(digestBytes(header.executable), 64);
-  bytes.set(checksum(bytes, 16), 16);
+  bytes.set(recordChecksum(bytes, 16), 16);
   return bytes;
 }
 
@@ -100,7 +100,7 @@ export function decodeHeader(bytes: Uint8Array): Decoded<PackageHeader> {
   const record = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (record.length < 48 || record.toString("latin1", 0, 8) !== HEADER_MAGIC) return { is: "foreign" };
   const length = record.readUInt32LE(12);
-  if (length < 48 || length > record.length || !checksumMatches(record.subarray(0, length), 16)) return { is: "damaged" };
+  if (length < 48 || length > record.length || !recordChecksumMatches(record.subarray(0, length), 16)) return { is: "damaged" };
   const version = record.readUInt32LE(8);
   if (version !== FORMAT_VERSION) return { is: "other", version };
   if (length !== HEADER_SIZE) return { is: "damaged" };
@@ -129,7 +129,7 @@ export function encodeFooter(footer: Omit<PackageFooter, "version">): Uint8Array
   bytes.writeUInt32LE(FOOTER_SIZE, FOOTER_SIZE - 16);
   bytes.writeUInt32LE(FORMAT_VERSION, FOOTER_SIZE - 12);
   bytes.write(FOOTER_MAGIC, FOOTER_SIZE - 8, "latin1");
-  bytes.set(checksum(bytes, FOOTER_SIZE - 48), FOOTER_SIZE - 48);
+  bytes.set(recordChecksum(bytes, FOOTER_SIZE - 48), FOOTER_SIZE - 48);
   return bytes;
 }
 
@@ -140,7 +140,7 @@ export function decodeFooter(bytes: Uint8Array): Decoded<PackageFooter> {
   const length = tail.readUInt32LE(tail.length - 16);
   if (length < 48 || length > tail.length) return { is: "damaged" };
   const record = tail.subarray(tail.length - length);
-  if (!checksumMatches(record, length - 48)) return { is: "damaged" };
+  if (!recordChecksumMatches(record, length - 48)) return { is: "damaged" };
   const version = record.readUInt32LE(length - 12);
   if (version !== FORMAT_VERSION) return { is: "other", version };
   if (length !== FOOTER_SIZE) return { is: "damaged" };
@@ -159,25 +159,27 @@ export function decodeFooter(bytes: Uint8Array): Decoded<PackageFooter> {
 }
 
 /**
- * Where the index lies, taken from a footer without checking it: for `peek.ts`, which must not load cryptography. undefined when it is no
- * footer of this version.
+ * Where the index lies before the footer, taken from it without checking it: for `peek.ts`, which must not load cryptography. `before`: bytes from the
+ * first of the index to the footer. undefined when it is no footer of this version.
  */
-export function indexPlace(footer: Uint8Array): { readonly offset: number; readonly length: number } | undefined {
+export function indexPlace(footer: Uint8Array): { readonly before: number; readonly length: number } | undefined {
   const tail = Buffer.from(footer.buffer, footer.byteOffset, footer.byteLength);
   if (tail.length !== FOOTER_SIZE || tail.toString("latin1", FOOTER_SIZE - 8) !== FOOTER_MAGIC) return undefined;
   if (tail.readUInt32LE(FOOTER_SIZE - 16) !== FOOTER_SIZE || tail.readUInt32LE(FOOTER_SIZE - 12) !== FORMAT_VERSION) return undefined;
-  const place = { offset: Number(tail.readBigUInt64LE(8)), length: Number(tail.readBigUInt64LE(16)) };
-  return place.length <= MAX_INDEX_SIZE ? place : undefined;
+  const length = Number(tail.readBigUInt64LE(16));
+  const signatures = Number(tail.readBigUInt64LE(56));
+  return length <= MAX_INDEX_SIZE && signatures <= MAX_SIGNATURES_SIZE ? { before: length + signatures, length } : undefined;
 }
 
-function checksum(record: Uint8Array, at: number): Uint8Array {
+/** SHA-256 over a record without its checksum, which stands at `at`. */
+export function recordChecksum(record: Uint8Array, at: number): Uint8Array {
   // Loaded when first needed: it costs a third of the time in which `version` has to answer.
   const { createHash } = process.getBuiltinModule("node:crypto");
   return createHash("sha256").update(record.subarray(0, at)).update(record.subarray(at + CHECKSUM_SIZE)).digest();
 }
 
-function checksumMatches(record: Uint8Array, at: number): boolean {
-  return Buffer.compare(checksum(record, at), record.subarray(at, at + CHECKSUM_SIZE)) === 0;
+export function recordChecksumMatches(record: Uint8Array, at: number): boolean {
+  return Buffer.compare(recordChecksum(record, at), record.subarray(at, at + CHECKSUM_SIZE)) === 0;
 }
 
 function digestBytes(digest: Digest): Uint8Array {

@@ -18,6 +18,7 @@ import { ImagesDirectory } from "./layout-source.ts";
 import { loadLists, type Cni, type ListedImage, type ListTexts } from "./lists.ts";
 import { enforceLock, formatLock, readLock, type Lock } from "./lock.ts";
 import { parseMirrors } from "./mirrors.ts";
+import { requireWritable, type OutputFile } from "./package-output.ts";
 import { parallel } from "./parallel.ts";
 import { parseReference } from "./reference.ts";
 import { RegistryAuth, loadLogins } from "./registry-auth.ts";
@@ -25,7 +26,7 @@ import { RegistrySource } from "./registry-source.ts";
 import { ReleaseServers } from "./releases.ts";
 import { freeSpace, noSpace } from "./space.ts";
 import type { Digest, PackageBinary, PackageImage } from "./types.ts";
-import { inspectExecutable, requireWritable, writePackage } from "./writer.ts";
+import { inspectExecutable, writePackage } from "./writer.ts";
 import { ZstdStore } from "./zstd-store.ts";
 
 export interface PackOptions {
@@ -45,6 +46,8 @@ export interface PackOptions {
   readonly downloadMirrors?: readonly string[] | undefined;
   readonly imagesDirectory?: string | undefined;
   readonly lockFile?: string | undefined;
+  /** Largest file, in bytes; a longer package becomes several. */
+  readonly split?: number | undefined;
   /** Default `$XDG_CACHE_HOME/kubestick`, `~/.cache/kubestick`. */
   readonly cache?: string | undefined;
   readonly assets: ListTexts;
@@ -68,6 +71,8 @@ export interface PackResult {
   readonly size: number;
   /** What `sha256sum` prints for the file. */
   readonly digest: Digest;
+  /** One, or the parts in order. */
+  readonly files: readonly OutputFile[];
   readonly kubernetesVersion: string;
   readonly arch: string;
   readonly cni: Cni;
@@ -144,6 +149,7 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
     const written = await writePackage({
       executable: options.executable,
       output: options.output,
+      split: options.split,
       content: {
         kubernetesVersion: lists.kubernetesVersion,
         cni,

@@ -5,6 +5,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { Decoder } from "cbor-x/decode";
 import { FOOTER_SIZE, indexPlace } from "./format.ts";
+import { PART_RECORD_SIZE, isPartRecord } from "./part-format.ts";
 
 export interface Glance {
   readonly kubernetesVersion: string;
@@ -20,9 +21,11 @@ export function peekPackage(path: string): Glance | undefined {
       const bytes = new Uint8Array(length);
       return bytes.subarray(0, readSync(file, bytes, 0, length, offset));
     };
-    const place = size < FOOTER_SIZE ? undefined : indexPlace(read(size - FOOTER_SIZE, FOOTER_SIZE));
-    if (place === undefined || place.offset + place.length > size) return undefined;
-    return glanceOf(read(place.offset, place.length));
+    // Behind the footer of a first part stands its record.
+    const end = size < 2 * PART_RECORD_SIZE || !isPartRecord(read(size - PART_RECORD_SIZE, PART_RECORD_SIZE)) ? size : size - PART_RECORD_SIZE;
+    const place = end < FOOTER_SIZE ? undefined : indexPlace(read(end - FOOTER_SIZE, FOOTER_SIZE));
+    if (place === undefined || place.before > end - FOOTER_SIZE) return undefined;
+    return glanceOf(read(end - FOOTER_SIZE - place.before, place.length));
   } finally {
     closeSync(file);
   }

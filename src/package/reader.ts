@@ -7,22 +7,23 @@
  */
 import { constants, createZstdDecompress, type ZstdDecompress } from "node:zlib";
 import { isKubestickError, messageOf, type KubestickError } from "../errors.ts";
-import { openFileSource, type ByteSource } from "./byte-source.ts";
+import type { ByteSource } from "./byte-source.ts";
 import { ChunkHasher, chunkHash } from "./chunks.ts";
-import { EXECUTABLE, damagedChunks, joined, placeText, regionsOf, type Chunk, type PackageLayout } from "./damage.ts";
+import { EXECUTABLE, damagedChunks, joined, placeText, regionsOf, runText, type Chunk, type PackageLayout } from "./damage.ts";
 import { Digester, digestOf } from "./digest.ts";
 import { ELF_HEADER_SIZE, ELF_MAGIC, readElf } from "./elf.ts";
 import { entryAbsent, packageAbsent, packageCorrupt, packageFormat, packageTruncated, packageUnreadable } from "./failures.ts";
 import { CHUNK_SIZE, readAt, readInto, readRange } from "./file-bytes.ts";
 import { FOOTER_SIZE, FORMAT_VERSION, HEADER_SIZE, MAX_INDEX_SIZE, MAX_SIGNATURES_SIZE, ZSTD_WINDOW_LOG, decodeFooter, decodeHeader, payloadStartFor } from "./format.ts";
 import { decodeIndex } from "./package-index.ts";
+import { openPackageSource, type PartOptions } from "./part-source.ts";
 import type { ByteProgress, Damage, Digest, PackageEntry, PackageIndex, PackageReader } from "./types.ts";
 
 const MAX_READ = 16 * 1024 * 1024;
 /** What comes out of the decoder at once. */
 const INFLATED_CHUNK = 64 * 1024;
 
-export interface OpenOptions {
+export interface OpenOptions extends PartOptions {
   /** Whose images and programs the index shows; default the executable's architecture. */
   readonly arch?: string | undefined;
 }
@@ -33,9 +34,9 @@ export interface OpenedPackage extends PackageReader {
   readonly layout: PackageLayout;
 }
 
-/** Opens the package in the file at `path`; see `readPackage`. */
+/** Opens the package in the file at `path`, or in the parts of which that is the first; see `openPackageSource` and `readPackage`. */
 export async function openPackage(path: string, options: OpenOptions = {}): Promise<OpenedPackage> {
-  return readPackage(await openFileSource(path), options);
+  return readPackage(await openPackageSource(path, options), options);
 }
 
 /**
@@ -154,8 +155,9 @@ class SourcePackage implements OpenedPackage {
 
   async damage(progress?: ByteProgress, signal?: AbortSignal): Promise<readonly Damage[]> {
     const found: Chunk[] = [];
-    for await (const chunk of damagedChunks(this.source, regionsOf(this.layout), this.index.chunkSize, progress, signal)) found.push(chunk);
-    return joined(found);
+    const { parts } = this.source;
+    for await (const chunk of damagedChunks(this.source, regionsOf(this.layout, parts), this.index.chunkSize, progress, signal)) found.push(chunk);
+    return joined(found, parts);
   }
 
   async verify(progress?: ByteProgress, signal?: AbortSignal): Promise<void> {
@@ -181,7 +183,7 @@ class SourcePackage implements OpenedPackage {
   #hasher(entry: PackageEntry): ChunkHasher {
     return new ChunkHasher(this.index.chunkSize, (hash, { number, offset, length }) => {
       if (Buffer.compare(hash, chunkHash(entry.chunks, number)) === 0) return;
-      throw packageCorrupt(this.path, entry.label, `${placeText({ offset: entry.offset + offset, length })} are not as packed`);
+      throw packageCorrupt(this.path, entry.label, `${runText({ offset: entry.offset + offset, length }, this.source.parts)} are not as packed`);
     });
   }
 

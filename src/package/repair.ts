@@ -2,20 +2,23 @@
  * Mends a damaged package in place, from an intact copy of the same package: only the pieces that differ are written.
  *
  * What the copy says is believed only where it verifies. Everything is found and checked before the first byte is written, and each
- * write puts right bytes in a wrong place, so that an interrupted repair leaves a file that is less damaged than before, and the same command goes on.
+ * write puts right bytes in a wrong place, so that an interrupted repair leaves a file that is less damaged than before, and the same command goes on. Either of the two may be in parts.
  */
 import { open, stat, type FileHandle } from "node:fs/promises";
 import { KubestickError, errnoOf, isKubestickError, messageOf } from "../errors.ts";
-import { openFileSource, type ByteSource } from "./byte-source.ts";
-import { chunkIsIntact, damagedChunks, joined, placeText, regionsOf, type Chunk } from "./damage.ts";
+import type { ByteSource } from "./byte-source.ts";
+import { chunkIsIntact, damagedChunks, joined, regionsOf, regionsWithin, runText, type Chunk } from "./damage.ts";
 import { packageCorrupt, packageUnreadable } from "./failures.ts";
 import { readAt } from "./file-bytes.ts";
+import { openDamagedSource, type FilePlace } from "./part-source.ts";
 import { openPackage, type OpenedPackage } from "./reader.ts";
 import type { ByteProgress, Damage } from "./types.ts";
 
 export interface RepairOptions {
-  /** The damaged file. */
+  /** The damaged file; of a package in parts the first one, which stands for all of them, or a later one alone. */
   readonly path: string;
+  /** Where the other parts of either are. */
+  readonly parts?: readonly string[] | undefined;
   /** The intact copy. */
   readonly from: string;
   readonly progress?: (step: "compare" | "write", event: Parameters<ByteProgress>[0]) => void;
@@ -28,7 +31,7 @@ export interface RepairResult {
   readonly repaired: readonly Damage[];
   /** Bytes behind the end of the package that were cut off. */
   readonly cutOff: number;
-  /** Bytes of the whole file. */
+  /** Bytes of the whole file, or of all files. */
   readonly size: number;
 }
 
@@ -38,43 +41,64 @@ export interface RepairResult {
  */
 export async function repairPackage(options: RepairOptions): Promise<RepairResult> {
   const { path, from, signal } = options;
-  const copy = await openPackage(from);
+  const target = await openDamagedSource(path, options.parts);
   try {
-    const target = await openFileSource(path);
+    // Its parts are its own: those of the target are no parts of a copy that lies in one file.
+    const copy = await openPackage(from);
     try {
-      await refuseSameFile(path, from);
-      const { fileLength } = copy.layout.header;
+      await refuseSameFile(filesOf(target, copy), copy, options);
       const damaged = await compare(target, copy, options);
-      const cutOff = Math.max(0, target.size - fileLength);
+      const files = filesOf(target, copy);
+      const cutOff = files.reduce((sum, { length, size }) => sum + Math.max(0, size - length), 0);
       // Only looked at, so that a copy which cannot help is found out before anything is written.
-      for (const chunk of damaged) await goodBytes(copy, chunk, signal);
-      if (damaged.length > 0 || cutOff > 0) await write(copy, damaged, options);
-      return { path, repaired: joined(damaged), cutOff, size: fileLength };
+      for (const chunk of damaged) await goodBytes(copy, target, chunk, signal);
+      if (damaged.length > 0 || cutOff > 0) await write(copy, target, damaged, options);
+      return { path, repaired: joined(damaged, target.parts), cutOff, size: files.reduce((sum, { length }) => sum + length, 0) };
     } finally {
-      await target.close();
+      await copy.close();
     }
   } finally {
-    await copy.close();
+    await target.close();
   }
 }
 
-async function refuseSameFile(path: string, from: string): Promise<void> {
-  const [one, other] = await Promise.all([stat(path), stat(from)]);
-  if (one.ino !== other.ino || one.dev !== other.dev) return;
-  throw new KubestickError({
-    code: "PACKAGE_REPAIR_SAME",
-    attempted: `repairing ${path}`,
-    happened: `${from} is the same file; nothing was changed.`,
-    next: "Name an intact copy with --from, for example the file on the machine it came from.",
-  });
+interface TargetFile {
+  readonly path: string;
+  /** Bytes it has to have, and has. */
+  readonly length: number;
+  readonly size: number;
+}
+
+function filesOf(target: ByteSource, copy: OpenedPackage): readonly TargetFile[] {
+  if (target.parts === undefined) return [{ path: target.name, length: copy.layout.header.fileLength, size: target.size }];
+  return target.parts.files.flatMap(({ path, length, size }) => (path === undefined || length === undefined || size === undefined ? [] : [{ path, length, size }]));
+}
+
+async function refuseSameFile(targets: readonly TargetFile[], copy: OpenedPackage, { path }: RepairOptions): Promise<void> {
+  const sources = copy.source.parts?.files.flatMap((file) => (file.path === undefined ? [] : [file.path])) ?? [copy.path];
+  for (const target of targets) {
+    for (const from of sources) {
+      const [one, other] = await Promise.all([stat(target.path), stat(from)]);
+      if (one.ino !== other.ino || one.dev !== other.dev) continue;
+      throw new KubestickError({
+        code: "PACKAGE_REPAIR_SAME",
+        attempted: `repairing ${path}`,
+        happened: `${from} is the same file; nothing was changed.`,
+        next: "Name an intact copy with --from, for example the file on the machine it came from.",
+      });
+    }
+  }
 }
 
 /** The chunks of `target` that are not as the copy's index wants them. Nobody is turned into another package: the two must be the same one. */
 async function compare(target: ByteSource, copy: OpenedPackage, { path, from, progress, signal }: RepairOptions): Promise<readonly Chunk[]> {
-  const index = await indexDigestOf(path);
+  const { parts } = target;
+  const { chunkSize } = copy.index;
+  const index = parts?.id ?? (await indexDigestOf(path));
   if (index !== undefined && index !== copy.indexDigest) throw otherPackage(path, from, "the two carry different packages");
+  const all = regionsOf(copy.layout, parts);
   const damaged: Chunk[] = [];
-  for await (const chunk of damagedChunks(target, regionsOf(copy.layout), copy.index.chunkSize, (event) => progress?.("compare", event), signal)) damaged.push(chunk);
+  for await (const chunk of damagedChunks(target, parts === undefined ? all : regionsWithin(all, parts, chunkSize), chunkSize, (event) => progress?.("compare", event), signal)) damaged.push(chunk);
   const wrong = damaged.reduce((sum, { length }) => sum + length, 0);
   // The tables that would tell are damaged themselves; then the content has to speak for it.
   if (index === undefined && wrong * 2 > copy.layout.header.fileLength) throw otherPackage(path, from, `${wrong} of ${copy.layout.header.fileLength} bytes differ, so it is rather another file than a damaged copy`);
@@ -102,36 +126,57 @@ function otherPackage(path: string, from: string, why: string): KubestickError {
   });
 }
 
-/** From the copy, and right. */
-async function goodBytes(copy: OpenedPackage, chunk: Chunk, signal: AbortSignal | undefined): Promise<Uint8Array> {
+/** From the copy, and right. What only a file in parts has is told by the parts. */
+async function goodBytes(copy: OpenedPackage, target: ByteSource, chunk: Chunk, signal: AbortSignal | undefined): Promise<Uint8Array> {
   signal?.throwIfAborted();
+  const record = target.parts?.records.find(({ offset }) => offset === chunk.offset);
+  if (record !== undefined) return record.bytes;
   const bytes = await readAt(copy.source, chunk.offset, chunk.length).catch((error: unknown) => {
     throw packageUnreadable(copy.path, error);
   });
-  if (!chunkIsIntact(bytes, chunk)) throw packageCorrupt(copy.path, chunk.part, `${placeText(chunk)} are not as packed, so it cannot serve for a repair there; nothing was changed`);
+  if (!chunkIsIntact(bytes, chunk)) throw packageCorrupt(copy.path, chunk.part, `${runText(chunk, copy.source.parts)} are not as packed, so it cannot serve for a repair there; nothing was changed`);
   return bytes;
 }
 
-async function write(copy: OpenedPackage, damaged: readonly Chunk[], { path, progress, signal }: RepairOptions): Promise<void> {
+async function write(copy: OpenedPackage, target: ByteSource, damaged: readonly Chunk[], { path, progress, signal }: RepairOptions): Promise<void> {
   const total = damaged.reduce((sum, { length }) => sum + length, 0);
+  const handles = new Map<string, FileHandle>();
   let done = 0;
-  let file: FileHandle | undefined;
+  let at = path;
+  const writable = async (file: string): Promise<FileHandle> => {
+    at = file;
+    const handle = handles.get(file) ?? (await open(file, "r+"));
+    handles.set(file, handle);
+    return handle;
+  };
   try {
-    file = await open(path, "r+");
     for (const chunk of damaged) {
-      const bytes = await goodBytes(copy, chunk, signal);
-      for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at, chunk.offset + at)).bytesWritten;
+      const bytes = await goodBytes(copy, target, chunk, signal);
+      let from = 0;
+      for (const place of placesOf(target, chunk)) {
+        const file = await writable(place.path);
+        for (let put = 0; put < place.length; ) put += (await file.write(bytes, from + put, place.length - put, place.offset + put)).bytesWritten;
+        from += place.length;
+      }
       done += chunk.length;
       progress?.("write", { done, total, label: chunk.part });
     }
-    await file.truncate(copy.layout.header.fileLength);
-    await file.sync();
+    for (const { path: file, length, size } of filesOf(target, copy)) {
+      if (!handles.has(file) && size === length) continue;
+      const handle = await writable(file);
+      await handle.truncate(length);
+      await handle.sync();
+    }
   } catch (error) {
     if (isKubestickError(error) || signal?.aborted === true) throw error;
-    throw unwritable(path, error);
+    throw unwritable(at, error);
   } finally {
-    await file?.close();
+    for (const handle of handles.values()) await handle.close();
   }
+}
+
+function placesOf(target: ByteSource, { offset, length }: Chunk): readonly FilePlace[] {
+  return target.parts?.places(offset, length) ?? [{ path: target.name, offset, length }];
 }
 
 function unwritable(path: string, error: unknown): KubestickError {

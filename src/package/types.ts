@@ -128,6 +128,8 @@ export interface ByteProgress {
 export interface Damage {
   /** Label of the entry, `the executable`, `the package index`, ... */
   readonly part: string;
+  /** Of a package in parts: the file it lies in. */
+  readonly file?: string;
   /** From the start of the file. */
   readonly offset: number;
   readonly length: number;

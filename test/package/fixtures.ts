@@ -1,10 +1,11 @@
 /** Small executables, entries and packages for the tests of this room and of those that read packages. */
-import { writeFile, mkdtemp, rm } from "node:fs/promises";
+import { open, writeFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import { digestOf } from "../../src/package/digest.ts";
 import { elfMachine } from "../../src/package/elf.ts";
+import { HASH_CHUNK_SIZE } from "../../src/package/format.ts";
 import { writePackage, type EntrySource } from "../../src/package/writer.ts";
 import type { PackageContent } from "../../src/package/types.ts";
 
@@ -110,4 +111,24 @@ export async function smallPackage(directory: string): Promise<string> {
   const executable = await writeExecutable(join(directory, "bare"));
   const { path } = await writePackage({ executable, output: join(directory, "stick"), ...smallContent() });
   return path;
+}
+
+/** A package whose largest entry has three chunks, the last one short. */
+export async function chunkyPackage(directory: string): Promise<string> {
+  const { content, entries } = smallContent();
+  const large = Buffer.alloc(2 * HASH_CHUNK_SIZE + 12_345, "0123456789abcdefg");
+  const executable = await writeExecutable(`${directory}/bare`);
+  const document = { kind: "test", name: "large", mediaType: "application/octet-stream", digest: digestOf(large), size: large.length };
+  const { path } = await writePackage({ executable, output: `${directory}/stick`, content: { ...content, documents: [document] }, entries: [...entries, identityEntry("a large document", large)] });
+  return path;
+}
+
+/** Changes one bit. */
+export async function flip(path: string, offset: number): Promise<void> {
+  const file = await open(path, "r+");
+  const byte = Buffer.alloc(1);
+  await file.read(byte, 0, 1, offset);
+  byte[0] = (byte[0] as number) ^ 0x20;
+  await file.write(byte, 0, 1, offset);
+  await file.close();
 }

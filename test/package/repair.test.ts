@@ -1,33 +1,12 @@
 import assert from "node:assert/strict";
-import { copyFile, open, readFile, truncate, writeFile, appendFile } from "node:fs/promises";
+import { copyFile, readFile, truncate, writeFile, appendFile } from "node:fs/promises";
 import { test } from "node:test";
 import { isKubestickError, type KubestickError } from "../../src/errors.ts";
 import { HASH_CHUNK_SIZE } from "../../src/package/format.ts";
 import { openPackage, type OpenedPackage } from "../../src/package/reader.ts";
 import { regionsOf } from "../../src/package/damage.ts";
 import { repairPackage } from "../../src/package/repair.ts";
-import { writePackage } from "../../src/package/writer.ts";
-import { digestOf } from "../../src/package/digest.ts";
-import { identityEntry, scratch, smallContent, smallPackage, writeExecutable } from "./fixtures.ts";
-
-/** A package whose largest entry has three chunks, the last one short. */
-async function chunkyPackage(directory: string): Promise<string> {
-  const { content, entries } = smallContent();
-  const large = Buffer.alloc(2 * HASH_CHUNK_SIZE + 12_345, "0123456789abcdefg");
-  const executable = await writeExecutable(`${directory}/bare`);
-  const document = { kind: "test", name: "large", mediaType: "application/octet-stream", digest: digestOf(large), size: large.length };
-  const { path } = await writePackage({ executable, output: `${directory}/stick`, content: { ...content, documents: [document] }, entries: [...entries, identityEntry("a large document", large)] });
-  return path;
-}
-
-async function flip(path: string, offset: number): Promise<void> {
-  const file = await open(path, "r+");
-  const byte = Buffer.alloc(1);
-  await file.read(byte, 0, 1, offset);
-  byte[0] = (byte[0] as number) ^ 0x20;
-  await file.write(byte, 0, 1, offset);
-  await file.close();
-}
+import { chunkyPackage, flip, scratch, smallPackage } from "./fixtures.ts";
 
 async function withPackage<T>(path: string, use: (reader: OpenedPackage) => T | Promise<T>): Promise<T> {
   const reader = await openPackage(path);
