@@ -9,7 +9,7 @@ import { clusterCommands, clusterGroups } from "./cluster-commands.ts";
 import { initPhaseCommands, initPhaseGroups } from "./init-phase-commands.ts";
 import { joinPhaseCommands, joinPhaseGroups } from "./join-phase-commands.ts";
 import { command, type Command, type CommandGroup } from "./command.ts";
-import { config, criSocket, featureGates, imageRepository, initFlags, joinFlags, kubernetesVersion, output, packageFile, packageFrom, packFlags, resetFlags, ticket } from "./flag-tables.ts";
+import { config, criSocket, featureGates, imageRepository, initFlags, joinFlags, kubernetesVersion, output, packageFile, packageFrom, packFlags, resetFlags, signaturePolicy, ticket, trustKey } from "./flag-tables.ts";
 
 /** Words that only hold commands. */
 export const groups: readonly CommandGroup[] = [
@@ -93,23 +93,25 @@ export const commands: readonly Command[] = [
       { comment: "Pack the newest Kubernetes this executable knows", line: "kubestick pack -o kubestick-offline" },
       { comment: "Add own images, and pin every digest in a lock file", line: "kubestick pack --image registry.example/shop:v2 --lock kubestick.lock -o kubestick-shop" },
       { comment: "Through mirrors", line: "kubestick pack --registry-mirror registry.k8s.io=https://mirror.example/k8s --download-mirror dl.k8s.io=/srv/downloads" },
+      { comment: "Signed; what runs from the file takes other packages only if they are signed with the same key", line: "kubestick pack --sign-key release.key --trust-key release.key.pub -o kubestick-offline" },
       { comment: "For arm64 machines, on an amd64 one", line: "kubestick pack --arch arm64 --executable ./kubestick-linux-arm64 -o kubestick-offline-arm64" },
     ],
     flags: packFlags,
     run: async (flags, _, io) => (await import("./pack.ts")).packCommand(flags, io),
   }),
-  command({
-    path: ["package", "show"],
-    summary: "List what a package contains",
-    description: "Reads the index of the package and lists its Kubernetes version, programs and images with their sizes and digests.",
+  ...([["inspect"], ["package", "inspect"]] as const).map((path) => command({
+    path,
+    summary: "Show what a package contains and who signed it",
+    description: "Reads the tables of the package: versions, programs, images with digests and platforms, sizes of every part, who signed. Any user can do it, on any machine, for a file of any architecture; nothing of the content is read.",
     examples: [
-      { comment: "The package in this file", line: "kubestick package show" },
-      { comment: "Another file, for a script", line: "kubestick package show ./kubestick-offline -o json" },
+      { comment: "The package in this file", line: `kubestick ${path.join(" ")}` },
+      { comment: "Another file, for a script", line: `kubestick ${path.join(" ")} ./kubestick-offline -o json` },
+      { comment: "Only if it is signed with a key one knows", line: `kubestick ${path.join(" ")} /media/stick/kubestick-offline --trust-key release.pub` },
     ],
-    flags: { output },
+    flags: { "trust-key": trustKey, "signature-policy": signaturePolicy, output },
     positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],
-    run: async (flags, positionals, io) => (await import("./package.ts")).showCommand(flags, positionals, io),
-  }),
+    run: async (flags, positionals, io) => (await import("./package-inspect.ts")).inspectCommand(flags, positionals, io),
+  })),
   command({
     path: ["package", "verify"],
     summary: "Check every byte of a package against its digests",
@@ -117,8 +119,9 @@ export const commands: readonly Command[] = [
     examples: [
       { comment: "After copying, before init", line: "kubestick package verify" },
       { comment: "Another file", line: "kubestick package verify /media/stick/kubestick-offline" },
+      { comment: "And who signed it", line: "kubestick package verify /media/stick/kubestick-offline --trust-key release.pub" },
     ],
-    flags: { output },
+    flags: { "trust-key": trustKey, "signature-policy": signaturePolicy, output },
     positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],
     run: async (flags, positionals, io) => (await import("./package.ts")).verifyCommand(flags, positionals, io),
   }),
@@ -132,9 +135,38 @@ export const commands: readonly Command[] = [
       { comment: "The copy on this machine mends the one on the stick", line: "kubestick package repair /media/kubestick" },
       { comment: "Both named", line: "kubestick package repair stick --from /srv/kubestick" },
     ],
-    flags: { from: { type: "string", placeholder: "FILE", completes: "file", description: "Intact copy of the same package; the running executable when left out" }, output },
+    flags: { from: { type: "string", placeholder: "FILE", completes: "file", description: "Intact copy of the same package; the running executable when left out" }, "trust-key": trustKey, "signature-policy": signaturePolicy, output },
     positionals: [{ name: "FILE", description: "Damaged kubestick file" }],
     run: async (flags, positionals, io) => (await import("./package.ts")).repairCommand(flags, positionals, io),
+  }),
+  command({
+    path: ["package", "keygen"],
+    summary: "Make a key with which packages are signed",
+    description: "Writes an Ed25519 private key (PEM, PKCS #8; readable by its owner alone) and its public key beside it, with .pub, and prints the fingerprint of the latter. Keys made by openssl serve as well.",
+    examples: [
+      { comment: "release.key and release.key.pub", line: "kubestick package keygen --out release.key" },
+      { comment: "The fingerprint alone, for a script", line: "kubestick package keygen --out release.key -o json" },
+    ],
+    flags: { out: { type: "string", placeholder: "FILE", completes: "file", default: "kubestick-signing.key", description: "Private key to write; what is there already is never replaced" }, output },
+    run: async (flags, _, io) => (await import("./package-sign.ts")).keygenCommand(flags, io),
+  }),
+  command({
+    path: ["package", "sign"],
+    summary: "Sign a package that is packed already",
+    description: "Compares every byte of FILE with its digest, signs its index with an Ed25519 key, and by the digests in the index every byte of it. The content stays as it is; other signatures stay too. "
+      + "The file is replaced in one step when all of it is written and verified.",
+    examples: [
+      { comment: "In place", line: "kubestick package sign kubestick-offline --sign-key release.key" },
+      { comment: "To a new file, with a name for people", line: "kubestick package sign kubestick-offline --sign-key release.key --signer Board --out kubestick-signed" },
+    ],
+    flags: {
+      "sign-key": { type: "string", placeholder: "FILE", completes: "file", description: "Ed25519 private key (PEM, PKCS #8); required" },
+      signer: { type: "string", placeholder: "NAME", description: "Name of who signs, for people; the signature covers it" },
+      out: { type: "string", placeholder: "FILE", completes: "file", default: "FILE itself", description: "Where the signed file goes" },
+      output,
+    },
+    positionals: [{ name: "FILE", description: "Kubestick file to sign" }],
+    run: async (flags, positionals, io) => (await import("./package-sign.ts")).signCommand(flags, positionals, io),
   }),
   command({
     path: ["token", "generate"],
@@ -169,7 +201,7 @@ export const commands: readonly Command[] = [
       { comment: "For a configuration file, from another kubestick file", line: "kubestick config images pull --config cluster.yaml --package /media/stick/kubestick-offline" },
       { comment: "From another node on which \"kubestick package serve\" runs", line: "kubestick config images pull --ticket ticket.yaml --package-from 192.0.2.10" },
     ],
-    flags: { config, "cri-socket": criSocket, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, "package-from": packageFrom, ticket, output },
+    flags: { config, "cri-socket": criSocket, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, "package-from": packageFrom, ticket, "trust-key": trustKey, "signature-policy": signaturePolicy, output },
     run: async (flags, _, io) => (await import("./config-images-pull.ts")).imagesPullCommand(flags, io),
   }),
   command({

@@ -16,10 +16,12 @@ import { parseFeatureGates } from "./init-options.ts";
 import type { Io, OutputFormat } from "./io.ts";
 import { machinePorts, type MachinePorts } from "./machine.ts";
 import { openNamedPackage } from "./package.ts";
+import { trustEvents } from "./package-trust.ts";
 import { openTicketPackage } from "./peer-package.ts";
 import { renderRun } from "./render.ts";
+import { trustFlags, type TypedTrustFlags } from "./trust-flags.ts";
 
-export interface ImagesPullFlags extends ImagesFlags {
+export interface ImagesPullFlags extends ImagesFlags, TypedTrustFlags {
   readonly "cri-socket"?: string;
   readonly "package-from"?: string;
   readonly ticket?: string;
@@ -52,5 +54,6 @@ export async function* pullEvents(flags: ImagesPullFlags, signal: AbortSignal, p
     packageCni: pkg.index.cni,
   });
   for (const message of warnings) yield { type: "finding", phase: "config", finding: { check: "Configuration", severity: "warning", message } };
+  yield* trustEvents(pkg, trustFlags(flags), config.install);
   return yield* runFlow(initFlow, { ...ports, pkg, config, dryRun: false, skipPhases: [], only: ["images"], ignorePreflightErrors: [], signal });
 }

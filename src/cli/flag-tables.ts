@@ -22,6 +22,14 @@ export const packageFile = {
 export const packageFrom = {
   type: "string", placeholder: "HOST[:PORT]", description: "Read the package from a node on which \"kubestick package serve\" runs, instead of from a file; nothing of it is stored here",
 } as const satisfies FlagSpec;
+export const trustKey = {
+  type: "array", withConfig: true, placeholder: "FILE|sha256:HEX", completes: "file",
+  description: "Public key (PEM), or fingerprint of one, that must have signed the package; repeatable, one of them is enough",
+} as const satisfies FlagSpec;
+export const signaturePolicy = {
+  type: "string", withConfig: true, placeholder: "POLICY", default: "auto", choices: ["auto", "require"],
+  description: "require: refuse a package even when nothing says whose signature it must have; auto: ask for a signature only where a key is trusted",
+} as const satisfies FlagSpec;
 export const criSocket = { type: "string", placeholder: "SOCKET", default: "found on the machine, else containerd's", description: "Socket of the container runtime" } as const satisfies FlagSpec;
 export const dryRun = { type: "bool", withConfig: true, description: "Show everything that would be done and change nothing" } as const satisfies FlagSpec;
 export const ignorePreflightErrors = {
@@ -65,6 +73,8 @@ export const initFlags = {
   fix: { type: "bool", withConfig: true, description: "Cure what can be cured safely: swap off for now and later, settings and modules that other files take away, missing directories; reset undoes it" },
   out: { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", description: "With --dry-run: write the files, API requests and the plan to this folder" },
   package: packageFile,
+  "trust-key": trustKey,
+  "signature-policy": signaturePolicy,
   output,
 } as const satisfies FlagTable;
 
@@ -92,6 +102,8 @@ export const joinFlags = {
   out: { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", description: "With --dry-run: write the files, API requests and the plan to this folder" },
   package: packageFile,
   "package-from": packageFrom,
+  "trust-key": trustKey,
+  "signature-policy": signaturePolicy,
   "use-cluster-endpoint": { type: "bool", withConfig: true, description: "Use the endpoint that the cluster names, instead of the address given here" },
   output,
 } as const satisfies FlagTable;
@@ -107,6 +119,9 @@ export const packFlags = {
   "registry-mirror": { type: "array", placeholder: "HOST=URL", description: "Ask URL instead of the registry HOST, repeatable" },
   "download-mirror": { type: "array", placeholder: "HOST=URL|DIR", description: "Take downloads of HOST from URL, or from a folder laid out as HOST/PATH, repeatable" },
   lock: { type: "string", placeholder: "FILE", completes: "file", description: "Digest of everything: written when the file is missing, enforced when it exists" },
+  "sign-key": { type: "string", placeholder: "FILE", completes: "file", description: "Ed25519 private key (PEM, PKCS #8) with which the package is signed" },
+  signer: { type: "string", placeholder: "NAME", description: "With --sign-key: name of who signs, for people; the signature covers it" },
+  "trust-key": { type: "array", placeholder: "FILE", completes: "file", description: "Public key (PEM) baked into the new file: what runs from it refuses every package that is not signed with this key; repeatable" },
   cache: { type: "string", placeholder: "DIR", default: "$XDG_CACHE_HOME/kubestick, ~/.cache/kubestick", completes: "directory", description: "Where fetched content is kept, so that a second run fetches only what is new" },
   output: longOutput,
 } as const satisfies FlagTable;

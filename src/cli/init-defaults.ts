@@ -175,6 +175,8 @@ const installConfiguration = `apiVersion: kubestick.io/v1alpha1
 cni: flannel
 kind: InstallConfiguration
 serviceRoute: Auto
+signaturePolicy: Auto
+trustedKeys: []
 waitForAddons: true
 `;
 

@@ -4,6 +4,7 @@ import { KubestickError } from "../errors.ts";
 import type { initFlags } from "./flag-tables.ts";
 import type { FlagValues } from "./flags.ts";
 import type { OutputFormat } from "./io.ts";
+import { trustFlags, type TrustFlags } from "./trust-flags.ts";
 
 export type InitFlags = FlagValues<typeof initFlags>;
 
@@ -16,6 +17,8 @@ export interface InitRequest {
   readonly out?: string;
   /** Kubestick file whose package is used instead of the running executable's. */
   readonly packagePath?: string;
+  /** Whose signature the package must have. */
+  readonly trust?: TrustFlags;
   /** `certs`, `certs/ca`: these phases alone. */
   readonly only?: readonly string[];
   /** Apply the safe cures of what preflight finds. */
@@ -54,7 +57,7 @@ export function initOptionsFromFlags(flags: InitFlags): InitRequest {
       token: flags.token,
       tokenTtl: flags["token-ttl"],
     }),
-    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], fix: flags.fix, out: flags.out, packagePath: flags.package }),
+    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], fix: flags.fix, out: flags.out, packagePath: flags.package, trust: trustFlags(flags) }),
     uploadCerts: flags["upload-certs"] ?? false,
     skipTokenPrint: flags["skip-token-print"] ?? false,
     skipCertificateKeyPrint: flags["skip-certificate-key-print"] ?? false,

@@ -11,12 +11,14 @@ import { carriedPackage } from "./carried-package.ts";
 import { readConfigFile } from "./config-file.ts";
 import type { InitRequest } from "./init-options.ts";
 import { machinePorts, type MachinePorts } from "./machine.ts";
+import { requireTrustedPackage, trustEvents } from "./package-trust.ts";
 
 export async function* initEvents(request: InitRequest, signal: AbortSignal, ports: MachinePorts = machinePorts("kubestick init")): AsyncGenerator<RunEvent, RunOutcome> {
   const pkg = await carriedPackage(request.packagePath);
   try {
     const { config, warnings } = await resolved(request, pkg, ports);
     for (const message of warnings) yield { type: "finding", phase: "config", finding: { check: "Configuration", severity: "warning", message } };
+    if (pkg !== undefined) yield* trustEvents(pkg, request.trust, config.install);
     return yield* runFlow(initFlow, {
       ...ports,
       pkg,
@@ -40,6 +42,7 @@ export async function addonManifests(request: InitRequest, step: string, ports: 
   const pkg = await carriedPackage(request.packagePath);
   try {
     const { config } = await resolved(request, pkg, ports);
+    if (pkg !== undefined) await requireTrustedPackage(pkg, request.trust, config.install);
     return (await addonObjects(step, { config, read: ports.host, assets: ports.assets })).map((object) => `---\n${toYaml(object)}`).join("");
   } finally {
     await pkg?.close();

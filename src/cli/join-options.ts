@@ -5,6 +5,7 @@ import type { joinFlags } from "./flag-tables.ts";
 import type { FlagValues } from "./flags.ts";
 import { onlyTyped } from "./init-options.ts";
 import type { OutputFormat } from "./io.ts";
+import { trustFlags, type TrustFlags } from "./trust-flags.ts";
 
 export type JoinFlags = FlagValues<typeof joinFlags>;
 
@@ -18,6 +19,8 @@ export interface JoinRunRequest {
   readonly packagePath?: string;
   /** HOST or HOST:PORT of a node that serves its package. */
   readonly packageFrom?: string;
+  /** Whose signature the package must have. */
+  readonly trust?: TrustFlags;
   /** Instead of an endpoint and all that belongs to it. */
   readonly ticketPath?: string;
   readonly fix?: boolean;
@@ -65,7 +68,7 @@ export function joinOptionsFromFlags(flags: JoinFlags, positionals: readonly str
       token: flags.token,
       unsafeSkipCaVerification: flags["discovery-token-unsafe-skip-ca-verification"],
     }),
-    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], fix: flags.fix, out: flags.out, packagePath: flags.package, packageFrom: flags["package-from"], ticketPath }),
+    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], fix: flags.fix, out: flags.out, packagePath: flags.package, packageFrom: flags["package-from"], ticketPath, trust: trustFlags(flags) }),
     useClusterEndpoint: flags["use-cluster-endpoint"] ?? false,
     format: (flags.output ?? "text") as OutputFormat,
   };

@@ -18,6 +18,7 @@ import { renderKubeconfig } from "../pki/kubeconfig.ts";
 import { carriedPackage } from "./carried-package.ts";
 import { readConfigFile } from "./config-file.ts";
 import type { JoinRunRequest } from "./join-options.ts";
+import { trustEvents } from "./package-trust.ts";
 import { openPeerPackage, type PeerTrust } from "./peer-package.ts";
 import { readTicketFile } from "./ticket.ts";
 import { joinPorts, type Discovered, type DiscoveryRequest, type JoinPorts } from "./machine.ts";
@@ -41,6 +42,7 @@ export async function* joinEvents(typed: JoinRunRequest, signal: AbortSignal, po
     const dryRun = request.dryRun ?? wanted.join.dryRun === true;
     if (facts.uid !== 0 && !dryRun) throw notRoot(facts.uid);
     if (request.ofControlPlane === true && wanted.join.controlPlane === undefined) throw ofControlPlanes(request.only?.[0] ?? "");
+    if (pkg !== undefined) yield* trustEvents(pkg, request.trust, wanted.install);
     const config = yield* findCluster(wanted, request, ticket, facts, pkg, signal, ports);
     const flow = wanted.join.controlPlane === undefined ? workerJoinFlow : controlPlaneJoinFlow;
     return yield* runFlow(flow, {

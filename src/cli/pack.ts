@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { KubestickError } from "../errors.ts";
 import { loadLists, type Cni } from "../package/lists.ts";
+import { signerText } from "../package/signatures.ts";
 import { pack, type PackEvent, type PackOptions, type PackResult } from "../package/pack.ts";
 import { embeddedAssets, programArch, runningExecutable } from "./executable.ts";
 import type { packFlags } from "./flag-tables.ts";
@@ -43,6 +44,7 @@ export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal): Pac
   if (flags.out === "json" || flags.out === "jsonl" || flags.out === "text") {
     throw flagError(`-o names the file to write in this command, and ${flags.out} looks like a form of output.`, `For that form: --output ${flags.out}. For a file of this name: -o ./${flags.out}`);
   }
+  if (flags.signer !== undefined && flags["sign-key"] === undefined) throw flagError("--signer names who signs, and nobody does.", "Add --sign-key FILE, or leave out --signer.");
   const assets = embeddedAssets();
   const arch = flags.arch ?? programArch;
   const cni = flags.cni as Cni | undefined;
@@ -59,6 +61,9 @@ export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal): Pac
     imagesDirectory: flags.images,
     lockFile: flags.lock,
     cache: flags.cache,
+    signKey: flags["sign-key"],
+    signer: flags.signer,
+    trustKeys: flags["trust-key"],
     assets,
     signal,
   };
@@ -81,7 +86,15 @@ function packedText(result: PackResult): string {
   const name = result.path.slice(result.path.lastIndexOf("/") + 1);
   return `Kubernetes ${result.kubernetesVersion} for linux/${result.arch}: ${result.images.length} images, ${result.binaries.length} programs, ${formatBytes(result.size)}, ${formatBytes(result.fetched)} of it fetched now`
     + `${result.lock === "none" ? "" : `; lock file ${result.lock}`}\n`
+    + result.signers.map((signer) => `signed by ${signerText(signer)}\n`).join("")
+    + unsignedYet(result)
     + `next: Copy ${result.path} to the machine without network and run there, as root: ./${name} init\n`;
+}
+
+/** It would refuse itself: said here, where the key is near, and not where the file is used. */
+function unsignedYet({ path, signers, trustedKeys }: PackResult): string {
+  if (trustedKeys.length === 0 || signers.some(({ fingerprint }) => trustedKeys.includes(fingerprint))) return "";
+  return `not signed yet with ${trustedKeys.join(" or ")}, which was baked in: it refuses itself until then\nnext: Sign it: kubestick package sign ${path} --sign-key FILE\n`;
 }
 
 function flagError(happened: string, next: string): KubestickError {

@@ -14,6 +14,7 @@ import { withCluster } from "./cluster-access.ts";
 import { runningExecutable } from "./executable.ts";
 import type { Io } from "./io.ts";
 import { machinePorts, type MachinePorts } from "./machine.ts";
+import { requireTrustedPackage } from "./package-trust.ts";
 import { peerAddress } from "./peer-package.ts";
 import { formatBytes } from "./text-format.ts";
 
@@ -37,6 +38,7 @@ export async function packageServeCommand(flags: PackageServeFlags, [file]: read
   if (path === undefined) throw refused("PACKAGE_ABSENT", "This program runs from its source tree and carries no package.", "Name a kubestick file that \"kubestick pack\" has written.");
   const pkg = await openPackage(path);
   try {
+    await requireTrustedPackage(pkg);
     await withCluster(flags.kubeconfig, io, async ({ cluster }) => {
       const facts = await ports.host.facts();
       const now = ports.host.now();

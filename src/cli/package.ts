@@ -1,15 +1,15 @@
-/** `kubestick package show`, `kubestick package verify` and `kubestick package repair`. */
+/** `kubestick package verify` and `kubestick package repair`. What a package holds: `package-inspect.ts`. */
 import { KubestickError } from "../errors.ts";
 import { placeText } from "../package/damage.ts";
-import { summarize, type PackageSummary } from "../package/inspect.ts";
 import { openPackage } from "../package/reader.ts";
 import { repairPackage, type RepairResult } from "../package/repair.ts";
 import type { PackageReader } from "../package/types.ts";
 import { runningExecutable } from "./executable.ts";
 import type { Io, OutputFormat } from "./io.ts";
-import { printResult } from "./print-result.ts";
+import { requireTrustedPackage, signedText } from "./package-trust.ts";
 import { renderRun } from "./render.ts";
 import { formatBytes } from "./text-format.ts";
+import { trustFlags, type TypedTrustFlags } from "./trust-flags.ts";
 import { workEvents } from "./work-events.ts";
 
 /** The file a person named, else the running executable. */
@@ -17,7 +17,7 @@ export async function openNamedPackage(file: string | undefined, attempted: stri
   return openPackage(namedFile(file, attempted));
 }
 
-function namedFile(file: string | undefined, attempted: string): string {
+export function namedFile(file: string | undefined, attempted: string): string {
   const path = file ?? runningExecutable();
   if (path !== undefined) return path;
   throw new KubestickError({
@@ -28,47 +28,19 @@ function namedFile(file: string | undefined, attempted: string): string {
   });
 }
 
-export async function showCommand(flags: { readonly output?: string }, positionals: readonly string[], io: Io): Promise<void> {
-  const reader = await openNamedPackage(positionals[0], "listing the content of a package");
-  await reader.close();
-  const summary = summarize(reader.index);
-  printResult(io, flags.output, summaryText(reader.path, summary), { path: reader.path, ...summary });
-}
-
-function summaryText(path: string, summary: PackageSummary): string {
-  const binaries = summary.binaries.map(({ name, version, size, path: target }) => [name, version, formatBytes(size), target]);
-  const images = summary.images.map(({ reference, stored, digest }) => [reference, formatBytes(stored), digest]);
-  return [
-    `Kubernetes ${summary.kubernetesVersion} for linux/${summary.arch}, CNI ${summary.cni}`,
-    `${path}: ${formatBytes(summary.storedBytes)} of content, about ${formatBytes(summary.installedBytes)} when installed`,
-    "",
-    "Programs",
-    ...aligned(binaries, 2),
-    "",
-    "Images",
-    ...aligned(images, 1),
-    "",
-  ].join("\n");
-}
-
-/** `right`: the column of numbers, which ends in line. */
-function aligned(rows: readonly (readonly string[])[], right: number): readonly string[] {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? "").length)));
-  return rows.map((row) => `  ${row.map((cell, i) => (i === right ? cell.padStart(widths[i] as number) : cell.padEnd(widths[i] as number))).join("  ")}`.trimEnd());
-}
-
-export async function verifyCommand(flags: { readonly output?: string }, positionals: readonly string[], io: Io): Promise<void> {
+export async function verifyCommand(flags: TypedTrustFlags & { readonly output?: string }, positionals: readonly string[], io: Io): Promise<void> {
   const reader = await openNamedPackage(positionals[0], "verifying a package");
   const phases = [{ id: "verify", title: "Compare every byte with its digest" }];
   const events = workEvents("verify", phases, async (report) => {
     report.phase("verify");
+    const trusted = await requireTrustedPackage(reader, trustFlags(flags));
     let bytes = 0;
     await reader.verify(({ done, total, label }) => {
       bytes = total;
       report.progress({ id: "package", done, total, label });
     }, io.signal);
     const entries = reader.index.entries.length;
-    return { name: "package", value: { path: reader.path, entries, bytes }, text: `${reader.path}: ${entries} entries, ${formatBytes(bytes)}, every byte as packed\n` };
+    return { name: "package", value: { path: reader.path, entries, bytes, signers: reader.signers, trusted: trusted.map(({ signer }) => signer.fingerprint) }, text: `${reader.path}: ${entries} entries, ${formatBytes(bytes)}, every byte as packed\n${signedText(reader, trusted) ?? "the package is not signed"}\n` };
   }, io.clock);
   try {
     await renderRun(events, io, { title: "kubestick package verify", format: (flags.output ?? "text") as OutputFormat, continueWith: "Run the same command again; it changes nothing." });
@@ -77,7 +49,7 @@ export async function verifyCommand(flags: { readonly output?: string }, positio
   }
 }
 
-export async function repairCommand(flags: { readonly from?: string; readonly output?: string }, positionals: readonly string[], io: Io): Promise<void> {
+export async function repairCommand(flags: TypedTrustFlags & { readonly from?: string; readonly output?: string }, positionals: readonly string[], io: Io): Promise<void> {
   const [path = ""] = positionals;
   const from = namedFile(flags.from, `repairing ${path}`);
   const phases = [{ id: "compare", title: "Compare every byte with what the intact copy says" }, { id: "write", title: "Write what was wrong" }];
@@ -85,6 +57,7 @@ export async function repairCommand(flags: { readonly from?: string; readonly ou
     report.phase("compare");
     const result = await repairPackage({
       path, from, signal: io.signal,
+      accept: async (copy) => { await requireTrustedPackage(copy, trustFlags(flags)); },
       progress: (step, { done, total, label }) => {
         report.phase(step);
         report.progress({ id: "package", done, total, label });

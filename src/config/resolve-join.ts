@@ -41,6 +41,8 @@ export function resolveJoinRequest({ options, file, facts, packageCni }: JoinInp
     cni: (options.cni ?? installValue?.["cni"] ?? packageCni ?? "flannel") as InstallConfiguration["cni"],
     serviceRoute: (installValue?.["serviceRoute"] as InstallConfiguration["serviceRoute"] | undefined) ?? "Auto",
     waitForAddons: (installValue?.["waitForAddons"] as boolean | undefined) ?? true,
+    signaturePolicy: (installValue?.["signaturePolicy"] as InstallConfiguration["signaturePolicy"] | undefined) ?? "Auto",
+    trustedKeys: (installValue?.["trustedKeys"] as readonly string[] | undefined) ?? [],
   };
   if (problems.length > 0) throw configError(file?.name ?? "", problems.map((problem) => placed(problem, loaded)));
   return { join: deepFreeze(join), install, warnings, discoveryTimed: section(value("JoinConfiguration"), "timeouts")?.["discovery"] !== undefined };

@@ -60,6 +60,8 @@ export function resolveInitDocuments(input: ResolveInput, loaded: LoadedConfig):
     cni,
     serviceRoute: (installValue?.["serviceRoute"] as InstallConfiguration["serviceRoute"] | undefined) ?? "Auto",
     waitForAddons: (installValue?.["waitForAddons"] as boolean | undefined) ?? true,
+    signaturePolicy: (installValue?.["signaturePolicy"] as InstallConfiguration["signaturePolicy"] | undefined) ?? "Auto",
+    trustedKeys: (installValue?.["trustedKeys"] as readonly string[] | undefined) ?? [],
   };
 
   const init = initConfiguration(options, initDoc, facts, problems, warnings, input.file === undefined && loaded.documents.length === 0);

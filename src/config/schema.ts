@@ -156,6 +156,8 @@ export const installConfiguration: ObjectSchema = object({
   cni: oneOf("flannel", "bridge", "none"),
   serviceRoute: oneOf("Auto", "Never"),
   waitForAddons: boolean,
+  signaturePolicy: oneOf("Auto", "Require"),
+  trustedKeys: list(string),
 });
 
 export const kubeadmApiVersion = "kubeadm.k8s.io/v1beta4";

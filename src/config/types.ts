@@ -142,6 +142,10 @@ export interface InstallConfiguration {
   readonly serviceRoute: "Auto" | "Never";
   /** Wait at the end until the node and the addons are Ready. */
   readonly waitForAddons: boolean;
+  /** `Require`: no package is used without a signature of a trusted key; `Auto`: where a key is trusted. */
+  readonly signaturePolicy: "Auto" | "Require";
+  /** Public keys, one of which must have signed the package: files (PEM) or `sha256:` fingerprints. */
+  readonly trustedKeys: readonly string[];
 }
 
 /** What differs per Kubernetes minor, as data (`src/config/versions.ts`). */

@@ -7,7 +7,7 @@ import { packageUnreadable } from "./failures.ts";
 import { readInto } from "./file-bytes.ts";
 import { FOOTER_SIZE, encodeFooter, encodeHeader, type PackageFooter, type PackageHeader } from "./format.ts";
 import type { PartView } from "./part-source.ts";
-import type { ByteProgress, Damage, PackageIndex } from "./types.ts";
+import type { ByteProgress, Damage, PackageIndex, PackageSigner } from "./types.ts";
 
 /** Everything that says how the bytes of a file have to be. */
 export interface PackageLayout {
@@ -16,6 +16,8 @@ export interface PackageLayout {
   readonly index: PackageIndex;
   readonly indexBytes: Uint8Array;
   readonly signatureBytes: Uint8Array;
+  /** Of these bytes, found right. */
+  readonly signers: readonly PackageSigner[];
 }
 
 export interface Region {

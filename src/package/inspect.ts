@@ -1,17 +1,24 @@
-/** What a package holds, summed up for people and scripts. */
-import type { Digest, PackageIndex } from "./types.ts";
+/** What a package holds, summed up for people and scripts. Everything comes from the index: nothing of the payload is read. */
+import { FOOTER_SIZE, HEADER_SIZE } from "./format.ts";
+import type { Digest, PackageDocument, PackageEntry, PackageIndex, PackagePlatform, PackageSigner } from "./types.ts";
 
 export interface PackageSummary {
   readonly formatVersion: number;
   readonly kubernetesVersion: string;
-  readonly arch: string;
   readonly cni: string;
+  /** The program at the front; its architecture is the one on which the file can be started. */
+  readonly executable: { readonly arch: string; readonly size: number; readonly digest: Digest };
+  readonly signers: readonly PackageSigner[];
+  readonly platforms: readonly PlatformSummary[];
+  readonly documents: readonly PackageDocument[];
+  readonly sizes: SizeSummary;
+}
+
+export interface PlatformSummary {
+  /** Go's name. */
+  readonly arch: string;
   readonly images: readonly ImageSummary[];
-  readonly binaries: readonly { readonly name: string; readonly version: string; readonly path: string; readonly size: number; readonly stored: number; readonly source: string }[];
-  /** Bytes of all entries as they lie in the file. */
-  readonly storedBytes: number;
-  /** Bytes that would be needed on top if images did not share layers. */
-  readonly sharedBytes: number;
+  readonly binaries: readonly BinarySummary[];
   /** What init puts on the disk of a node, about: programs, image blobs and unpacked layers. */
   readonly installedBytes: number;
 }
@@ -19,38 +26,104 @@ export interface PackageSummary {
 export interface ImageSummary {
   readonly reference: string;
   readonly role: string;
+  /** `linux/arm64` */
+  readonly platform: string;
+  /** What the reference resolves to, as published: an image index, or the manifest itself. */
   readonly digest: Digest;
-  readonly layers: number;
+  readonly manifest: Digest;
+  readonly config: Digest;
+  readonly layers: readonly { readonly digest: Digest; readonly diffId: Digest; readonly mediaType: string; readonly size: number; readonly unpacked: number; readonly encoding: PackageEntry["encoding"]; readonly stored: number }[];
   /** Bytes in the file, shared layers included. */
   readonly stored: number;
+  /** Bytes as published. */
+  readonly size: number;
   readonly unpacked: number;
 }
 
-export function summarize(index: PackageIndex): PackageSummary {
-  const storedOf = new Map(index.entries.map(({ digest, length }) => [digest, length]));
-  const stored = (digests: Iterable<Digest>): number => [...new Set(digests)].reduce((sum, digest) => sum + (storedOf.get(digest) ?? 0), 0);
-  const blobsOf = (image: PackageIndex["images"][number]): Digest[] => [image.target.digest, image.manifest.digest, image.config.digest, ...image.layers.map(({ entry }) => entry)];
-  const images = index.images.map((image): ImageSummary => ({
-    reference: image.reference,
-    role: image.role,
-    digest: image.target.digest,
-    layers: image.layers.length,
-    stored: stored(blobsOf(image)),
-    unpacked: image.layers.reduce((sum, { unpackedSize }) => sum + unpackedSize, 0),
-  }));
-  const layers = new Map(index.images.flatMap((image) => image.layers.map((layer) => [layer.digest, layer] as const)));
-  const imageBlobs = new Map(index.images.flatMap((image) => [image.target, image.manifest, image.config, ...image.layers].map(({ digest, size }) => [digest, size] as const)));
-  const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);
-  const imagesOnce = stored(index.images.flatMap(blobsOf));
+export interface BinarySummary {
+  readonly name: string;
+  readonly version: string;
+  readonly path: string;
+  readonly digest: Digest;
+  readonly size: number;
+  /** Bytes in the file. */
+  readonly stored: number;
+  readonly source: string;
+}
+
+/** Bytes of the file by what they are for; together they are the whole file, but for the padding behind the executable. */
+export interface SizeSummary {
+  readonly executable: number;
+  /** Stored once, whoever refers to it. */
+  readonly binaries: number;
+  readonly images: number;
+  readonly documents: number;
+  /** Entries nothing in the index refers to; a later version may know what they are for. */
+  readonly other: number;
+  /** Header, index, signatures, footer. */
+  readonly tables: number;
+  /** Bytes that would be needed on top if nothing were shared between images. */
+  readonly shared: number;
+}
+
+/** `tables`: bytes of index and signatures. */
+export function summarize(index: PackageIndex, signers: readonly PackageSigner[], tables: number): PackageSummary {
+  const entries = new Map(index.entries.map((entry) => [entry.digest, entry]));
+  const stored = (digests: Iterable<Digest>): number => sum([...new Set(digests)].map((digest) => entries.get(digest)?.length ?? 0));
+  const images = index.platforms.flatMap((platform) => platform.images);
+  const binaries = index.platforms.flatMap((platform) => platform.binaries);
+  const ofBinaries = new Set(binaries.map(({ digest }) => digest));
+  const ofImages = new Set(images.flatMap(blobsOf).filter((digest) => !ofBinaries.has(digest)));
+  const ofDocuments = new Set(index.documents.map(({ digest }) => digest).filter((digest) => !ofBinaries.has(digest) && !ofImages.has(digest)));
+  const known = stored(ofBinaries) + stored(ofImages) + stored(ofDocuments);
   return {
     formatVersion: index.formatVersion,
     kubernetesVersion: index.kubernetesVersion,
-    arch: index.arch,
     cni: index.cni,
-    images,
-    binaries: index.binaries.map(({ name, version, path, size, digest, source }) => ({ name, version, path, size, stored: storedOf.get(digest) ?? 0, source })),
-    storedBytes: sum(index.entries.map(({ length }) => length)),
-    sharedBytes: sum(images.map((image) => image.stored)) - imagesOnce,
-    installedBytes: sum(index.binaries.map(({ size }) => size)) + sum(imageBlobs.values()) + sum([...layers.values()].map(({ unpackedSize }) => unpackedSize)),
+    executable: { arch: index.executable.arch, size: index.executable.length, digest: index.executable.digest },
+    signers,
+    platforms: index.platforms.map((platform) => platformSummary(platform, entries, stored)),
+    documents: index.documents,
+    sizes: {
+      executable: index.executable.length,
+      binaries: stored(ofBinaries),
+      images: stored(ofImages),
+      documents: stored(ofDocuments),
+      other: sum(index.entries.map(({ length }) => length)) - known,
+      tables: HEADER_SIZE + tables + FOOTER_SIZE,
+      shared: sum(images.map((image) => stored(blobsOf(image)))) - stored(images.flatMap(blobsOf)),
+    },
   };
+}
+
+function platformSummary({ arch, images, binaries }: PackagePlatform, entries: ReadonlyMap<Digest, PackageEntry>, stored: (digests: Iterable<Digest>) => number): PlatformSummary {
+  const layers = new Map(images.flatMap((image) => image.layers.map((layer) => [layer.digest, layer] as const)));
+  const blobs = new Map(images.flatMap((image) => [image.target, image.manifest, image.config, ...image.layers].map(({ digest, size }) => [digest, size] as const)));
+  return {
+    arch,
+    images: images.map((image): ImageSummary => ({
+      reference: image.reference,
+      role: image.role,
+      platform: `linux/${arch}`,
+      digest: image.target.digest,
+      manifest: image.manifest.digest,
+      config: image.config.digest,
+      layers: image.layers.map(({ digest, diffId, mediaType, size, unpackedSize, entry }) => ({
+        digest, diffId, mediaType, size, unpacked: unpackedSize, encoding: entries.get(entry)?.encoding ?? "identity", stored: entries.get(entry)?.length ?? 0,
+      })),
+      stored: stored(blobsOf(image)),
+      size: sum([...new Map([image.target, image.manifest, image.config, ...image.layers].map(({ digest, size }) => [digest, size])).values()]),
+      unpacked: sum(image.layers.map(({ unpackedSize }) => unpackedSize)),
+    })),
+    binaries: binaries.map(({ name, version, path, size, digest, source }) => ({ name, version, path, digest, size, stored: stored([digest]), source })),
+    installedBytes: sum(binaries.map(({ size }) => size)) + sum([...blobs.values()]) + sum([...layers.values()].map(({ unpackedSize }) => unpackedSize)),
+  };
+}
+
+function blobsOf(image: PackagePlatform["images"][number]): readonly Digest[] {
+  return [image.target.digest, image.manifest.digest, image.config.digest, ...image.layers.map(({ entry }) => entry)];
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

@@ -24,8 +24,12 @@ import { parseReference } from "./reference.ts";
 import { RegistryAuth, loadLogins } from "./registry-auth.ts";
 import { RegistrySource } from "./registry-source.ts";
 import { ReleaseServers } from "./releases.ts";
+import type { CarriedDocument } from "./documents.ts";
+import { readSigningKey } from "./signing-key.ts";
+import { keyFingerprint } from "./signatures.ts";
 import { freeSpace, noSpace } from "./space.ts";
-import type { Digest, PackageBinary, PackageImage } from "./types.ts";
+import { trustedKeyDocuments } from "./trust.ts";
+import type { Digest, PackageBinary, PackageImage, PackageSigner } from "./types.ts";
 import { inspectExecutable, writePackage } from "./writer.ts";
 import { ZstdStore } from "./zstd-store.ts";
 
@@ -50,6 +54,11 @@ export interface PackOptions {
   readonly split?: number | undefined;
   /** Default `$XDG_CACHE_HOME/kubestick`, `~/.cache/kubestick`. */
   readonly cache?: string | undefined;
+  /** Private key file with which the package is signed, and the name of who signs. */
+  readonly signKey?: string | undefined;
+  readonly signer?: string | undefined;
+  /** Public key files baked into the package. */
+  readonly trustKeys?: readonly string[] | undefined;
   readonly assets: ListTexts;
   readonly signal?: AbortSignal | undefined;
   /** Tries and first pause of each request; the defaults suit people, tests are in more of a hurry. */
@@ -82,6 +91,9 @@ export interface PackResult {
   readonly fetched: number;
   readonly cache: string;
   readonly lock: "written" | "enforced" | "none";
+  readonly signers: readonly PackageSigner[];
+  /** Keys baked in, by which the executable judges packages, its own too. */
+  readonly trustedKeys: readonly Digest[];
 }
 
 export async function pack(options: PackOptions, report: (event: PackEvent) => void): Promise<PackResult> {
@@ -98,6 +110,9 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
     const registryMirrors = parseMirrors("--registry-mirror", options.registryMirrors ?? []);
     const downloadMirrors = parseMirrors("--download-mirror", options.downloadMirrors ?? []);
     const wanted = wantedImages(lists.images, options.extraImages ?? []);
+    const signingKey = options.signKey === undefined ? undefined : await readSigningKey(options.signKey, options.signer);
+    const trusted = await trustedKeyDocuments(options.trustKeys ?? []);
+    const documents: readonly CarriedDocument[] = trusted.map(({ carried }) => carried);
     await requireWritable(options.output);
     await mkdir(cacheDirectory, { recursive: true }).catch((error: unknown) => {
       throw cacheFailed(cacheDirectory, error);
@@ -154,10 +169,11 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
         kubernetesVersion: lists.kubernetesVersion,
         cni,
         platforms: [{ arch, images: described.map(({ image }) => image), binaries: binaries.map(({ binary }) => binary) }],
-        documents: [],
+        documents: documents.map(({ document }) => document),
       },
       // The order in which init reads them, so that a slow stick is read from front to back.
-      entries: [...binaries.map(({ entry }) => entry), ...described.flatMap(({ entries }) => entries)],
+      entries: [...binaries.map(({ entry }) => entry), ...described.flatMap(({ entries }) => entries), ...documents.map(({ entry }) => entry)],
+      ...(signingKey === undefined ? {} : { signingKeys: [signingKey] }),
       progress: (step, event) => {
         if (step === "verify" && !verifying) {
           verifying = true;
@@ -178,6 +194,8 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
       fetched: meter.total.fetched,
       cache: cacheDirectory,
       lock: options.lockFile === undefined ? "none" : lock === undefined ? "written" : "enforced",
+      signers: signingKey === undefined ? [] : [{ fingerprint: keyFingerprint(signingKey.key), name: signingKey.name }],
+      trustedKeys: trusted.map(({ fingerprint }) => fingerprint),
     };
   } catch (error) {
     if (signal?.aborted === true && !isKubestickError(error)) throw interrupted(options.output, cacheDirectory, error);

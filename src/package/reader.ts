@@ -17,7 +17,8 @@ import { CHUNK_SIZE, readAt, readInto, readRange } from "./file-bytes.ts";
 import { FOOTER_SIZE, FORMAT_VERSION, HEADER_SIZE, MAX_INDEX_SIZE, MAX_SIGNATURES_SIZE, ZSTD_WINDOW_LOG, decodeFooter, decodeHeader, payloadStartFor } from "./format.ts";
 import { decodeIndex } from "./package-index.ts";
 import { openPackageSource, type PartOptions } from "./part-source.ts";
-import type { ByteProgress, Damage, Digest, PackageEntry, PackageIndex, PackageReader } from "./types.ts";
+import { decodeSignatures, verifiedSigners } from "./signatures.ts";
+import type { ByteProgress, Damage, Digest, PackageEntry, PackageIndex, PackageReader, PackageSigner } from "./types.ts";
 
 const MAX_READ = 16 * 1024 * 1024;
 /** What comes out of the decoder at once. */
@@ -41,7 +42,8 @@ export async function openPackage(path: string, options: OpenOptions = {}): Prom
 
 /**
  * Opens a package wherever its bytes are. Checks the layout and the index, not yet the entries: that is `verify()`, or each stream.
- * Rejects with PACKAGE_ABSENT, PACKAGE_TRUNCATED, PACKAGE_CORRUPT, PACKAGE_FORMAT, PACKAGE_INDEX or PACKAGE_UNREADABLE, and then closes the source.
+ * Rejects with PACKAGE_ABSENT, PACKAGE_TRUNCATED, PACKAGE_CORRUPT, PACKAGE_FORMAT, PACKAGE_INDEX, PACKAGE_SIGNATURES, PACKAGE_SIGNATURE_INVALID or
+ * PACKAGE_UNREADABLE, and then closes the source.
  */
 export async function readPackage(source: ByteSource, options: OpenOptions = {}): Promise<OpenedPackage> {
   try {
@@ -102,11 +104,13 @@ async function locate(source: ByteSource, arch: string | undefined): Promise<Pac
   if (digestOf(indexBytes) !== footer.value.index) throw packageCorrupt(path, "the package index", "its bytes do not match the digest in the footer");
   const signatureBytes = await readAt(source, behindIndex, signaturesLength);
   if (digestOf(signatureBytes) !== footer.value.signatures) throw packageCorrupt(path, "the signatures", "their bytes do not match the digest in the footer");
+  // Before the index is looked into: a signed one that was changed is not believed in anything.
+  const signers = verifiedSigners(decodeSignatures(signatureBytes, path), indexBytes, path);
   const index = decodeIndex(indexBytes, { start: start + HEADER_SIZE, end: indexOffset }, path, arch);
   const { executable } = index;
   const same = executable.length === elf.end && executable.arch === elf.arch && executable.digest === header.executable;
   if (!same) throw packageCorrupt(path, EXECUTABLE, `its headers describe ${elf.end} bytes for ${elf.arch}, the index ${executable.length} bytes for ${executable.arch}`);
-  return { header, footer: footer.value, index, indexBytes, signatureBytes };
+  return { header, footer: footer.value, index, indexBytes, signatureBytes, signers };
 }
 
 function isZero(bytes: Uint8Array): boolean {
@@ -118,6 +122,7 @@ class SourcePackage implements OpenedPackage {
   readonly remote?: true;
   readonly index: PackageIndex;
   readonly indexDigest: Digest;
+  readonly signers: readonly PackageSigner[];
   readonly source: ByteSource;
   readonly layout: PackageLayout;
   readonly #entries: ReadonlyMap<Digest, PackageEntry>;
@@ -129,6 +134,7 @@ class SourcePackage implements OpenedPackage {
     this.layout = layout;
     this.index = layout.index;
     this.indexDigest = layout.footer.index;
+    this.signers = layout.signers;
     this.#entries = new Map(layout.index.entries.map((entry) => [entry.digest, entry]));
   }
 

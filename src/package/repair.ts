@@ -21,6 +21,8 @@ export interface RepairOptions {
   readonly parts?: readonly string[] | undefined;
   /** The intact copy. */
   readonly from: string;
+  /** Rejects when the copy is not one to take anything from; asked before anything is compared. */
+  readonly accept?: (copy: OpenedPackage) => Promise<void>;
   readonly progress?: (step: "compare" | "write", event: Parameters<ByteProgress>[0]) => void;
   readonly signal?: AbortSignal;
 }
@@ -46,6 +48,7 @@ export async function repairPackage(options: RepairOptions): Promise<RepairResul
     // Its parts are its own: those of the target are no parts of a copy that lies in one file.
     const copy = await openPackage(from);
     try {
+      await options.accept?.(copy);
       await refuseSameFile(filesOf(target, copy), copy, options);
       const damaged = await compare(target, copy, options);
       const files = filesOf(target, copy);
@@ -91,11 +94,15 @@ async function refuseSameFile(targets: readonly TargetFile[], copy: OpenedPackag
 }
 
 /** The chunks of `target` that are not as the copy's index wants them. Nobody is turned into another package: the two must be the same one. */
-async function compare(target: ByteSource, copy: OpenedPackage, { path, from, progress, signal }: RepairOptions): Promise<readonly Chunk[]> {
+async function compare(target: ByteSource, copy: OpenedPackage, options: RepairOptions): Promise<readonly Chunk[]> {
+  const { path, from, progress, signal } = options;
   const { parts } = target;
   const { chunkSize } = copy.index;
-  const index = parts?.id ?? (await indexDigestOf(path));
+  const readable = await tablesOf(path, options.parts);
+  const index = parts?.id ?? readable?.index;
   if (index !== undefined && index !== copy.indexDigest) throw otherPackage(path, from, "the two carry different packages");
+  // Otherwise a repair could take away somebody's signature, or put on another one.
+  if (readable !== undefined && readable.signatures !== copy.layout.footer.signatures) throw otherPackage(path, from, "the two carry the same content, but different signatures");
   const all = regionsOf(copy.layout, parts);
   const damaged: Chunk[] = [];
   for await (const chunk of damagedChunks(target, parts === undefined ? all : regionsWithin(all, parts, chunkSize), chunkSize, (event) => progress?.("compare", event), signal)) damaged.push(chunk);
@@ -106,11 +113,11 @@ async function compare(target: ByteSource, copy: OpenedPackage, { path, from, pr
 }
 
 /** undefined: the file's own tables cannot be read. */
-async function indexDigestOf(path: string): Promise<string | undefined> {
+async function tablesOf(path: string, parts: RepairOptions["parts"]): Promise<{ readonly index: string; readonly signatures: string } | undefined> {
   try {
-    const reader = await openPackage(path);
+    const reader = await openPackage(path, { parts, incomplete: true });
     await reader.close();
-    return reader.indexDigest;
+    return { index: reader.indexDigest, signatures: reader.layout.footer.signatures };
   } catch (error) {
     if (isKubestickError(error) && error.code !== "PACKAGE_UNREADABLE" && error.code !== "PACKAGE_FORMAT") return undefined;
     throw error;
@@ -122,7 +129,7 @@ function otherPackage(path: string, from: string, why: string): KubestickError {
     code: "PACKAGE_REPAIR_OTHER",
     attempted: `repairing ${path} from ${from}`,
     happened: `${from} is no copy of it: ${why}. Nothing was changed.`,
-    next: `Name an intact copy of the same package with --from (\`kubestick package show ${from}\` tells what that one carries), or copy the whole file again.`,
+    next: `Name an intact copy of the same package with --from (\`kubestick package inspect ${from}\` tells what that one carries), or copy the whole file again.`,
   });
 }
 

@@ -135,6 +135,14 @@ export interface Damage {
   readonly length: number;
 }
 
+/** Somebody whose signature lies over the index, found right. Whether they are to be trusted is another question. */
+export interface PackageSigner {
+  /** `sha256:` of the public key's SubjectPublicKeyInfo. */
+  readonly fingerprint: Digest;
+  /** Covered by the signature. */
+  readonly name: string | undefined;
+}
+
 /** Opens what a package carries. Every stream verifies while it is read and fails at the first chunk that is not as packed, naming entry and place. */
 export interface PackageReader {
   /** Path or address, for messages. */
@@ -144,6 +152,8 @@ export interface PackageReader {
   readonly index: PackageIndex;
   /** What the file's signatures lie over. */
   readonly indexDigest: Digest;
+  /** None: nobody signed. */
+  readonly signers: readonly PackageSigner[];
   /** Decoded content of an entry, in order. Back-pressure: the file is read as fast as the consumer takes it. */
   open(digest: Digest): AsyncIterable<Uint8Array>;
   /** A small entry whole (manifests, configs); refuses more than 16 MiB. */

@@ -14,6 +14,7 @@ import { FOOTER_SIZE, HASH_CHUNK_SIZE, HEADER_SIZE, decodeHeader, encodeFooter, 
 import { encodeIndex } from "./package-index.ts";
 import { plannedParts, titleOf, writeOutput, type OutputFile, type PackageOutput } from "./package-output.ts";
 import { PART_RECORD_SIZE, decodePartRecord } from "./part-format.ts";
+import { encodeSignatures, signIndex, signaturesLength, type PackageSigningKey } from "./signatures.ts";
 import type { ByteProgress, Digest, PackageContent, PackageEntry } from "./types.ts";
 
 /** An entry before it has a place in a file. `open` gives its stored bytes; they are verified against `stored` and `length` while written. */
@@ -30,6 +31,8 @@ export interface WriteOptions {
   readonly entries: readonly EntrySource[];
   /** Largest file, in bytes: a package that is longer becomes several files. Default: one file. */
   readonly split?: number | undefined;
+  /** Who signs the index; nobody when left out. */
+  readonly signingKeys?: readonly PackageSigningKey[] | undefined;
   readonly progress?: (phase: "write" | "verify", event: Parameters<ByteProgress>[0]) => void;
   readonly signal?: AbortSignal;
 }
@@ -84,7 +87,7 @@ export async function inspectExecutable(path: string): Promise<BareExecutable> {
  * by a verified one; it may be the running executable itself.
  */
 export async function writePackage(options: WriteOptions): Promise<WrittenPackage> {
-  const { executable, output, content, split, progress, signal } = options;
+  const { executable, output, content, split, progress, signal, signingKeys = [] } = options;
   const bare = await inspectExecutable(executable);
   const sources = firstOfEachDigest(options.entries);
   const start = payloadStartFor(bare.length);
@@ -100,7 +103,8 @@ export async function writePackage(options: WriteOptions): Promise<WrittenPackag
     });
   const unknown = (length: number): Uint8Array => new Uint8Array(chunkCount(length, HASH_CHUNK_SIZE) * CHUNK_HASH_SIZE);
   const indexLength = indexWith(`sha256:${"0".repeat(64)}`, unknown(bare.length), []).length;
-  const fileLength = indexOffset + indexLength + FOOTER_SIZE;
+  const signed = signaturesLength(signingKeys);
+  const fileLength = indexOffset + indexLength + signed + FOOTER_SIZE;
   const shape = { payloadStart: start, entriesOffset: start + HEADER_SIZE, indexOffset, fileLength, chunkSize: HASH_CHUNK_SIZE, entries };
   const plan = split === undefined ? undefined : plannedParts(output, shape, split, digestOf(""), titleOf(content, bare.arch));
 
@@ -127,7 +131,9 @@ export async function writePackage(options: WriteOptions): Promise<WrittenPackag
       const index = indexWith(executableDigest, executableChunks.end(), chunks);
       const id = digestOf(index);
       await out.write(index);
-      await out.write(encodeFooter({ payloadStart: start, indexOffset, indexLength: index.length, index: id, signaturesLength: 0, signatures: digestOf("") }));
+      const signatures = encodeSignatures(signingKeys.map((key) => signIndex(index, key)));
+      await out.write(signatures);
+      await out.write(encodeFooter({ payloadStart: start, indexOffset, indexLength: index.length, index: id, signaturesLength: signed, signatures: digestOf(signatures) }));
       return { id, value: undefined };
     }, (event) => progress?.("verify", event), signal);
     return { path: output, size: fileLength, digest, files };

@@ -17,7 +17,7 @@ const golden = new URL("../golden/", import.meta.url);
 const seeds: readonly string[] = [
   ...readdirSync(golden, { recursive: true, encoding: "utf8" }).filter((path) => /(?:^|\/)config\.yaml$/.test(path) && !path.includes("kubelet/")).concat(readdirSync(new URL("defaults/", golden)).map((name) => `defaults/${name}`))
     .map((path) => readFileSync(new URL(path, golden), "utf8")),
-  "apiVersion: kubestick.io/v1alpha1\nkind: InstallConfiguration\ncni: flannel\nserviceRoute: Auto\nwaitForAddons: true\n",
+  "apiVersion: kubestick.io/v1alpha1\nkind: InstallConfiguration\ncni: flannel\nserviceRoute: Auto\nwaitForAddons: true\nsignaturePolicy: Require\ntrustedKeys: [release.pub]\n",
 ];
 
 const oddTexts = [

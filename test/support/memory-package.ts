@@ -23,6 +23,7 @@ export function memoryPackage(index: PackageIndex, content: (label: string) => U
     path: "/root/kubestick",
     index,
     indexDigest: `sha256:${createHash("sha256").update(JSON.stringify(index.entries.map((entry) => entry.digest))).digest("hex")}`,
+    signers: [],
     open,
     read: async (digest) => bytesOf(digest),
     damage: async () => [],

@@ -1,12 +1,15 @@
-"""A second reader of the package format, written from docs/package-format.md alone: python3 package-reader.py FILE [STORED-DIGEST]
+"""A second reader of the package format, written from docs/package-format.md alone: python3 package-reader.py FILE [STORED-DIGEST|signers]
 
-Prints what a package carries as JSON after checking everything the page asks of a reader, or writes the stored bytes of one entry.
-Nothing but Python's standard library.
+Prints what a package carries as JSON after checking everything the page asks of a reader, or writes the stored bytes of one entry, or prints who signed.
+Nothing but Python's standard library; signatures are checked by openssl.
 """
 import hashlib
 import json
+import os
 import struct
+import subprocess
 import sys
+import tempfile
 
 
 class Bad(Exception):
@@ -127,7 +130,9 @@ def open_package(path):
 
     raw = read(index_at, index_length)
     need(sha256(raw) == footer[24:56], "the digest of the index")
-    need(sha256(read(index_at + index_length, signatures_length)) == footer[64:96], "the digest of the signatures")
+    signatures = read(index_at + index_length, signatures_length)
+    need(sha256(signatures) == footer[64:96], "the digest of the signatures")
+    signers = check_signatures(signatures, raw)
     index, rest = cbor(raw)
     need(rest == len(raw) and index["formatVersion"] == 2, "the index")
 
@@ -162,12 +167,46 @@ def open_package(path):
                 refers(layer["entry"], layer["size"] if layer["entry"] == layer["digest"] else layer["unpackedSize"], image["reference"])
     for document in index["documents"]:
         refers(document["digest"], document["size"], document["name"])
-    return index, read
+    return index, read, signers
+
+
+def check_signatures(raw, index):
+    """Who signed the index. openssl(1) does the arithmetic."""
+    if not raw:
+        return []
+    items, rest = cbor(raw)
+    need(rest == len(raw) and isinstance(items, list) and items, "the signatures are no list")
+    signers = []
+    for item in items:
+        if item["algorithm"] != "ed25519":
+            continue
+        key, signature, name = item["key"], item["signature"], item.get("name")
+        need(len(key) == 32 and len(signature) == 64, "the length of a key or a signature")
+        spki = bytes.fromhex("302a300506032b6570032100") + key
+        fingerprint = text_digest(sha256(spki))
+        need(fingerprint not in [one["fingerprint"] for one in signers], "a key signed twice")
+        need(ed25519(spki, index + (name or "").encode("utf-8"), signature), "the signature of %s" % fingerprint)
+        signers.append({"fingerprint": fingerprint, "name": name})
+    return signers
+
+
+def ed25519(spki, message, signature):
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {}
+        for name, content in (("key", spki), ("message", message), ("signature", signature)):
+            paths[name] = os.path.join(folder, name)
+            with open(paths[name], "wb") as file:
+                file.write(content)
+        command = ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey", paths["key"], "-in", paths["message"], "-sigfile", paths["signature"]]
+        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def main():
     try:
-        index, read = open_package(sys.argv[1])
+        index, read, signers = open_package(sys.argv[1])
+        if sys.argv[2:] == ["signers"]:
+            print(json.dumps(signers))
+            return 0
         if len(sys.argv) > 2:
             entry = next((one for one in index["entries"] if one["stored"] == sys.argv[2]), None)
             need(entry is not None, "no entry %s" % sys.argv[2])

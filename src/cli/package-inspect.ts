@@ -1,0 +1,66 @@
+/** `kubestick inspect`, `kubestick package inspect`: what a file carries, from its tables alone. */
+import { summarize, type PackageSummary, type PlatformSummary } from "../package/inspect.ts";
+import { signerText } from "../package/signatures.ts";
+import { openPackage } from "../package/reader.ts";
+import type { Io } from "./io.ts";
+import { requireTrustedPackage, signedText } from "./package-trust.ts";
+import { namedFile } from "./package.ts";
+import { printResult } from "./print-result.ts";
+import { formatBytes, oneLine } from "./text-format.ts";
+import { trustFlags, type TypedTrustFlags } from "./trust-flags.ts";
+
+export interface InspectFlags extends TypedTrustFlags {
+  readonly output?: string;
+}
+
+export async function inspectCommand(flags: InspectFlags, positionals: readonly string[], io: Io): Promise<void> {
+  const reader = await openPackage(namedFile(positionals[0], "looking into a package"), { incomplete: true });
+  try {
+    // What is baked into the program that looks says what may be used, not what may be looked at.
+    const trusted = await requireTrustedPackage(reader, trustFlags(flags), undefined, null);
+    const { header, footer } = reader.layout;
+    const summary = summarize(reader.index, reader.signers, footer.indexLength + footer.signaturesLength);
+    const signed = signedText(reader, trusted) ?? "the package is not signed";
+    printResult(io, flags.output, summaryText(reader.path, header.fileLength, summary, signed), { path: reader.path, size: header.fileLength, indexDigest: reader.indexDigest, ...summary, signers: summary.signers.map(({ fingerprint, name }) => ({ fingerprint, ...(name === undefined ? {} : { name }), trusted: trusted.some(({ signer }) => signer.fingerprint === fingerprint) })) });
+  } finally {
+    await reader.close();
+  }
+}
+
+function summaryText(path: string, size: number, summary: PackageSummary, signed: string): string {
+  const { sizes, executable, documents } = summary;
+  return [
+    `Kubernetes ${summary.kubernetesVersion}, CNI ${summary.cni}, for ${summary.platforms.map(({ arch }) => `linux/${arch}`).join(", ")}`,
+    `${path}: ${formatBytes(size)}, a program for linux/${executable.arch}`,
+    ...(summary.signers.length === 0 ? [signed] : summary.signers.map((signer) => `signed by ${signerText(signer)}`)),
+    "",
+    "Sizes",
+    ...aligned([
+      ["executable", formatBytes(sizes.executable)], ["programs", formatBytes(sizes.binaries)], ["images", formatBytes(sizes.images)], ["documents", formatBytes(sizes.documents)],
+      ...(sizes.other > 0 ? [["other", formatBytes(sizes.other)]] : []), ["tables", formatBytes(sizes.tables)],
+    ], [1]),
+    ...summary.platforms.flatMap((platform) => platformText(platform, summary.platforms.length > 1)),
+    ...(documents.length === 0 ? [] : ["", "Documents", ...aligned(documents.map(({ kind, name, mediaType, size: length }) => [kind, oneLine(name), formatBytes(length), mediaType]), [2])]),
+    "",
+  ].join("\n");
+}
+
+function platformText({ arch, images, binaries, installedBytes }: PlatformSummary, several: boolean): readonly string[] {
+  const of = several ? ` for linux/${arch}` : "";
+  return [
+    "",
+    `Programs${of}`,
+    ...aligned([["NAME", "VERSION", "SIZE", "STORED", "PATH"], ...binaries.map(({ name, version, size, stored, path }) => [name, version, formatBytes(size), formatBytes(stored), path])], [2, 3]),
+    "",
+    `Images${of}`,
+    ...aligned([["REFERENCE", "PLATFORM", "SIZE", "STORED", "DIGEST"], ...images.map(({ reference, platform, size, stored, digest }) => [reference, platform, formatBytes(size), formatBytes(stored), digest])], [2, 3]),
+    "",
+    `About ${formatBytes(installedBytes)} on the disk of a node${of}`,
+  ];
+}
+
+/** `right`: the columns of numbers, which end in line. */
+export function aligned(rows: readonly (readonly string[])[], right: readonly number[]): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? "").length)));
+  return rows.map((row) => `  ${row.map((cell, i) => (right.includes(i) ? cell.padStart(widths[i] as number) : cell.padEnd(widths[i] as number))).join("  ")}`.trimEnd());
+}
