@@ -1,5 +1,6 @@
 /**
- * The etcd of a joining control plane: `check-etcd`, `etcd-learner`, `etcd`, and after the kubelet's start `etcd-join`. Nothing with an external etcd.
+ * The etcd of a joining control plane: `check-etcd`, `etcd-learner`, `etcd`, and after the kubelet's start `etcd-join`. An external etcd is asked
+ * whether it answers from here, and is changed by nobody.
  *
  * kubeadm does all of it in one phase after the kubelet's start. Here the learner is added and its static pod written before: as at init, the
  * kubelet then starts once, from complete manifests. The list of members in the manifest is read after the learner is in it, and no other
@@ -16,6 +17,7 @@ import { applyPatches } from "../manifests/patches.ts";
 import { staticPodPath } from "../manifests/static-pods.ts";
 import { directory, file, wait } from "./actions.ts";
 import type { CertsOutput } from "./certs.ts";
+import { externalEtcdIgnored, externalEtcdWaits } from "./external-etcd.ts";
 import { configuredPatches } from "./patches.ts";
 
 type Needs = { readonly "control-plane-prepare": CertsOutput };
@@ -33,8 +35,9 @@ export const checkEtcd: Phase<"check-etcd", Needs, EtcdOutput> = {
   needs: ["control-plane-prepare"],
   reads,
   async plan({ config, cluster }) {
-    const { local } = config.cluster.etcd;
-    if (local === undefined) return { actions: [], output: { endpoints: [] } };
+    const { local, external } = config.cluster.etcd;
+    // Its client's certificate is on this machine only now. A route or a firewall that is not there for this node shows itself before the kubelet starts.
+    if (local === undefined) return { actions: external === undefined || externalEtcdIgnored(config) ? [] : externalEtcdWaits(external), output: { endpoints: [] } };
     const endpoints = await memberEndpoints(config, cluster);
     const { nodeRegistration, timeouts } = config.init;
     return {

@@ -2,6 +2,7 @@
 import { isAbsolute } from "node:path";
 import { pathCheck, type Check, type Input, type Seen } from "./preflight-check.ts";
 import type { MachineDecisions } from "./machine.ts";
+import { sharedPaths } from "./upload-certs.ts";
 
 const manifestNames = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"];
 
@@ -53,13 +54,16 @@ async function checkEtcdData({ config, read, made }: Input): Promise<readonly Se
   return [{ check: pathCheck("DirAvailable", dataDir), message: `${dataDir} is not empty`, hint: `It may hold the data of another etcd, which would be mixed with ours. If it is not needed, move it away: mv ${dataDir} ${dataDir}.old` }];
 }
 
+/** A joining control plane gets them with the shared certificates, when they were uploaded (kubeadm skips the check then). */
 async function checkEtcdCertificates({ config, read }: Input): Promise<readonly Seen[]> {
   const external = config.cluster.etcd.external;
   if (external === undefined) return [];
+  const { certificates = {} } = config.joining ?? {};
+  const coming = new Set(Object.entries(sharedPaths(config)).filter(([name]) => certificates[name] !== undefined).map(([, path]) => path));
   const seen: Seen[] = [];
   for (const field of ["caFile", "certFile", "keyFile"] as const) {
     const path = external[field];
-    if (path === undefined || path === "" || (isAbsolute(path) && (await read.stat(path)) !== undefined)) continue;
+    if (path === undefined || path === "" || coming.has(path) || (isAbsolute(path) && (await read.stat(path)) !== undefined)) continue;
     seen.push({ message: `${path} (etcd.external.${field}) does not exist`, hint: "The API server asks external etcd with it and would not start. Copy it there from a machine of the etcd cluster, or correct the path." });
   }
   return seen;

@@ -11,6 +11,7 @@
  */
 import { wait } from "./actions.ts";
 import type { Action, Finding, Phase } from "../engine/types.ts";
+import { externalEtcdCheck, externalEtcdIgnored, externalEtcdWaits, minimumEtcd } from "./external-etcd.ts";
 import { lastingChecks } from "./fix.ts";
 import { decideMachine } from "./machine.ts";
 import { patchFindings } from "./patches.ts";
@@ -36,29 +37,11 @@ export const preflight: Phase<"preflight", Record<never, never>, Record<never, n
     const findings: Finding[] = [...(await findingsOf(preflightChecks, input, machine)), ...machine.findings];
     const actions: Action[] = input.pkg === undefined ? [] : [wait("package", "Every byte of the package is intact", { type: "package" }, 600_000)];
     findings.push(...(await patchFindings(input.config, input.read)));
-    planExternalEtcd(input, actions, findings);
+    const { external } = input.config.cluster.etcd;
+    if (external !== undefined && !externalEtcdIgnored(input.config)) actions.push(...externalEtcdWaits(external));
+    else if (external !== undefined && !input.made.has("file/etc/kubernetes/manifests/kube-apiserver.yaml")) {
+      findings.push({ check: externalEtcdCheck, severity: "warning", message: `the version of the external etcd is not asked, because ${externalEtcdCheck} is ignored`, hint: `The API server needs ${minimumEtcd} or newer.` });
+    }
     return { actions, output: {}, findings };
   },
 };
-
-/** Lowest external etcd (kubeadm constants.go, MinExternalEtcdVersion): older ones lose data under the API server's watch cache. */
-const minimumEtcd = "3.5.24";
-
-/** Only the network can answer this one, so it is a wait of the engine: several tries, as in kubeadm, and a failure with all of their words. */
-function planExternalEtcd({ config, made }: Input, actions: Action[], findings: Finding[]): void {
-  const external = config.cluster.etcd.external;
-  if (external === undefined) return;
-  const check = "ExternalEtcdVersion";
-  const { ignorePreflightErrors } = config.init.nodeRegistration;
-  if (["all", check.toLowerCase()].some((name) => ignorePreflightErrors.includes(name))) {
-    if (!made.has("file/etc/kubernetes/manifests/kube-apiserver.yaml")) findings.push({ check, severity: "warning", message: `the version of the external etcd is not asked, because ${check} is ignored`, hint: `The API server needs ${minimumEtcd} or newer.` });
-    return;
-  }
-  const endpoints = external.httpEndpoints !== undefined && external.httpEndpoints.length > 0 ? external.httpEndpoints : external.endpoints;
-  for (const endpoint of endpoints) {
-    actions.push(wait(`external-etcd/${endpoint}`, `External etcd at ${endpoint} is ${minimumEtcd} or newer`, {
-      type: "etcd-version", endpoint, minimum: minimumEtcd,
-      ...(external.caFile ? { ca: external.caFile } : {}), ...(external.certFile ? { certificate: external.certFile } : {}), ...(external.keyFile ? { key: external.keyFile } : {}),
-    }, 30_000));
-  }
-}

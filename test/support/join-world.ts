@@ -1,7 +1,7 @@
 /** A machine in memory for the real join flows, beside a cluster of one control plane: API server, etcd, and a kubelet that gets its certificate. */
 import { resolveInitConfig } from "../../src/config/resolve.ts";
 import { joinedConfig, resolveJoinRequest } from "../../src/config/resolve-join.ts";
-import type { Joining, ResolvedConfig } from "../../src/config/types.ts";
+import type { ExternalEtcd, Joining, ResolvedConfig } from "../../src/config/types.ts";
 import { clusterConfigurationText } from "../../src/manifests/kubeadm-config.ts";
 import { requiredImages } from "../../src/manifests/images.ts";
 import { kubeletConfiguration } from "../../src/manifests/kubelet.ts";
@@ -38,12 +38,14 @@ export interface JoinWorldOptions {
   readonly joining?: Partial<Joining>;
   /** Members besides cp1's. */
   readonly members?: MemoryEtcdStore["members"];
+  /** The cluster's data is in this etcd and not on its control planes. */
+  readonly externalEtcd?: ExternalEtcd;
 }
 
 /** What all worlds share, because keys are slow to make. */
 const shared = await sharedPki();
 
-async function sharedPki(): Promise<{ readonly caPem: string; readonly files: Readonly<Record<string, string>>; readonly clusterText: string; readonly kubelet: Readonly<Record<string, unknown>> }> {
+async function sharedPki(): Promise<{ readonly caPem: string; readonly files: Readonly<Record<string, string>>; readonly cluster: ResolvedConfig["cluster"]; readonly kubelet: Readonly<Record<string, unknown>> }> {
   const { config } = resolveInitConfig({ options: { controlPlaneEndpoint: `${first.address}:6443` }, facts: airgappedFacts() });
   const key = await generateKey("ECDSA-P256");
   const { certificates, keys } = await issueControlPlane(config, now, async () => await generateKey("ECDSA-P256"));
@@ -54,7 +56,7 @@ async function sharedPki(): Promise<{ readonly caPem: string; readonly files: Re
       "ca.crt": take("ca.crt"), "ca.key": take("ca.key"), "front-proxy-ca.crt": take("front-proxy-ca.crt"), "front-proxy-ca.key": take("front-proxy-ca.key"),
       "etcd-ca.crt": take("etcd/ca.crt"), "etcd-ca.key": take("etcd/ca.key"), "sa.key": key, "sa.pub": publicKeyPem(key),
     },
-    clusterText: clusterConfigurationText({ ...config.cluster, encryptionAlgorithm: "ECDSA-P256" }),
+    cluster: { ...config.cluster, encryptionAlgorithm: "ECDSA-P256" },
     kubelet: kubeletConfiguration(config),
   };
 }
@@ -67,7 +69,9 @@ export function joinWorld(role: Joining["role"], given: JoinWorldOptions = {}): 
     role, server, clusterName: "kubernetes", caPem: shared.caPem, caCertPath: request.join.caCertPath, identity: { token }, kubelet: shared.kubelet, apiServerVersion: "v1.36.2",
     ...(role === "control-plane" ? { certificates: shared.files } : {}), ...given.joining,
   };
-  const config = joinedConfig({ ...request, joining, clusterText: shared.clusterText, facts });
+  const { externalEtcd } = given;
+  const clusterText = clusterConfigurationText(externalEtcd === undefined ? shared.cluster : { ...shared.cluster, etcd: { external: externalEtcd } });
+  const config = joinedConfig({ ...request, joining, clusterText, facts });
   const known = new Set(requiredImages(config).map(({ reference }) => reference));
   const flannel = [...repositoryAssets.text("bundle/cni/flannel.yaml").matchAll(/image: (\S+)/g)].map((match) => match[1] as string);
   const index = packageIndexFor(config, [...new Set(flannel)].filter((reference) => !known.has(reference)));
@@ -80,7 +84,7 @@ export function joinWorld(role: Joining["role"], given: JoinWorldOptions = {}): 
   const upFor = (name: string): number => (host.units.state(name).active === "active" ? host.now().getTime() - (started.get(name) ?? Number.POSITIVE_INFINITY) : Number.NEGATIVE_INFINITY);
   const fill = (paths: readonly string[]): void => { for (const path of paths) if (host.files.look(path) === undefined) host.files.plant(path, "written by the cluster"); };
   const manifest = (name: string): string | undefined => host.files.look(`/etc/kubernetes/manifests/${name}.yaml`)?.type;
-  const votes = (): boolean => etcd.members.some((member) => member.peerUrls.includes(peerUrl) && !member.learner);
+  const votes = (): boolean => externalEtcd !== undefined || etcd.members.some((member) => member.peerUrls.includes(peerUrl) && !member.learner);
   const pod = (name: string, namespace: string, kind: string): void => {
     cluster.plant({ apiVersion: "v1", kind: "Pod", metadata: { name, namespace, ownerReferences: [{ kind, name: name.replace(/-a$/, "") }] }, spec: { nodeName: own.name }, status: { phase: "Running", conditions: [{ type: "Ready", status: "True" }] } });
   };
