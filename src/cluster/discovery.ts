@@ -72,8 +72,11 @@ export interface DiscoveryTools {
 /** Certificates are backdated by five minutes in Kubernetes; clocks that differ by more make a fresh one invalid. */
 const tolerableSkewMs = 5 * 60_000;
 
+/** Even the last request before the time is up has a chance on a slow machine. */
+const leastMs = 1000;
+
 /**
- * Failure of one try. `heals`: `never`; `shortly` (each API server hears of a new token by itself); `soon` (a new token's signature appears
+ * Failure of one try. `heals`: `never`; `shortly` (each API server hears of a new token by itself, the signer of a new text); `soon` (a new token's signature appears
  * after a moment); `sometime` (a server that is down). `error` of the last kind is told only when there is something better to say than "unreachable".
  */
 class Setback extends Error {
@@ -198,7 +201,7 @@ class Search {
     if (asked === undefined) return likely;
     if (asked.status === 429 || asked.status >= 500) return new Setback("sometime", `the server answered ${asked.status}`);
     if (asked.status === 401) return signature === "absent" ? new Setback("shortly", errors.tokenUnknown(server, id)) : new Setback("never", errors.tokenWrong(server, id));
-    return new Setback("soon", signature === "absent" ? errors.tokenUnsigned(server, id) : errors.clusterInfoEdited(server, id));
+    return signature === "absent" ? new Setback("soon", errors.tokenUnsigned(server, id)) : new Setback("shortly", errors.clusterInfoEdited(server, id));
   }
 
   async byFile(file: DiscoveryFile, signal: AbortSignal): Promise<Discovered> {
@@ -243,7 +246,7 @@ class Search {
   async #fetch(url: string, options: Omit<TlsGetOptions, "timeoutMs">): Promise<TlsAnswer> {
     const server = new URL(url).host;
     try {
-      return await tlsGet(`${url.replace(/\/+$/, "")}${clusterInfoPath}`, { ...options, timeoutMs: this.#requestMs });
+      return await tlsGet(`${url.replace(/\/+$/, "")}${clusterInfoPath}`, { ...options, timeoutMs: Math.min(this.#requestMs, Math.max(leastMs, Math.ceil(this.#deadline - performance.now()))) });
     } catch (error) {
       if (!(error instanceof TlsGetFailure)) throw error;
       switch (error.kind) {

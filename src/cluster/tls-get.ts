@@ -95,7 +95,7 @@ function failureOf(error: unknown, { timedOut, aborted, timeoutMs }: { timedOut:
   const message = messageOf(error) || errno;
   const failure = (kind: TlsGetFailure["kind"], words = message): TlsGetFailure => new TlsGetFailure(kind, errno, words, error);
   if (aborted) return failure("aborted");
-  if (timedOut) return failure("unreachable", `no answer within ${timeoutMs / 1000} seconds`);
+  if (timedOut) return failure("unreachable", `no answer within ${Math.round(timeoutMs / 100) / 10} seconds`);
   if (errno === "CERT_NOT_YET_VALID") return failure("not-yet-valid");
   if (errno === "CERT_HAS_EXPIRED") return failure("expired");
   // OpenSSL's own names of verification results have neither of Node's prefixes.
