@@ -5,14 +5,14 @@ import { openPackage } from "../package/reader.ts";
 import type { PackageReader } from "../package/types.ts";
 import { runningExecutable } from "./executable.ts";
 
-/** A file without a package is not an error yet: preflight reports it together with everything else it finds. A damaged one is. */
-export async function carriedPackage(named: string | undefined): Promise<PackageReader | undefined> {
+/** `parts`: where more files of a package in several are. A file without a package is not an error yet: preflight reports it together with everything else it finds. A damaged one is. */
+export async function carriedPackage(named: string | undefined, parts?: readonly string[]): Promise<PackageReader | undefined> {
   // From here on a package passes through as buffers that live for a moment: V8 is to collect them early. Not from the start, which it would slow.
   setFlagsFromString("--optimize-for-size");
   const path = named ?? runningExecutable();
   if (path === undefined) return undefined;
   try {
-    return await openPackage(path);
+    return await openPackage(path, { parts });
   } catch (error) {
     if (named === undefined && isKubestickError(error) && error.code === "PACKAGE_ABSENT") return undefined;
     throw error;

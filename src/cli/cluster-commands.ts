@@ -1,6 +1,6 @@
 /** The part of the command table that changes a cluster from wherever its kubeconfig is: tokens and tickets. */
 import { command, type Command, type CommandGroup } from "./command.ts";
-import { config, dryRun, kubeconfig, output } from "./flag-tables.ts";
+import { config, dryRun, kubeconfig, output, part } from "./flag-tables.ts";
 
 export const clusterGroups: readonly CommandGroup[] = [
   { path: ["ticket"], summary: "Join tickets: all that a new node needs in one file for the stick" },
@@ -52,7 +52,7 @@ export const clusterCommands: readonly Command[] = [
       { comment: "By its id", line: "kubestick token delete abcdef" },
       { comment: "Several at once", line: "kubestick token delete abcdef k7xq2m" },
     ],
-    flags: { "dry-run": dryRun, kubeconfig, output },
+    flags: { "dry-run": dryRun, kubeconfig, output, part },
     positionals: [{ name: "TOKEN", description: "Token or its id", repeats: true }],
     run: async (flags, positionals, io) => (await import("./token-cluster.ts")).tokenDeleteCommand(flags, positionals, io),
   }),
@@ -105,6 +105,7 @@ export const clusterCommands: readonly Command[] = [
       for: { type: "duration", placeholder: "DURATION", default: "1h0m0s", description: "Time after which it ends by itself" },
       kubeconfig,
       listen: { type: "string", placeholder: "[ADDRESS][:PORT]", default: "all addresses, port 6445", description: "Where to listen" },
+      part,
     },
     positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],
     run: async (flags, positionals, io) => (await import("./package-serve.ts")).packageServeCommand(flags, positionals, io),

@@ -9,7 +9,8 @@ import { clusterCommands, clusterGroups } from "./cluster-commands.ts";
 import { initPhaseCommands, initPhaseGroups } from "./init-phase-commands.ts";
 import { joinPhaseCommands, joinPhaseGroups } from "./join-phase-commands.ts";
 import { command, type Command, type CommandGroup } from "./command.ts";
-import { config, criSocket, featureGates, imageRepository, initFlags, joinFlags, kubernetesVersion, output, packageFile, packageFrom, packFlags, resetFlags, signaturePolicy, ticket, trustKey } from "./flag-tables.ts";
+import { packageCopyCommands } from "./package-copy-commands.ts";
+import { config, criSocket, featureGates, imageRepository, initFlags, joinFlags, kubernetesVersion, output, packageFile, packageFrom, packFlags, part, resetFlags, signaturePolicy, ticket, trustKey } from "./flag-tables.ts";
 
 /** Words that only hold commands. */
 export const groups: readonly CommandGroup[] = [
@@ -92,6 +93,7 @@ export const commands: readonly Command[] = [
     examples: [
       { comment: "Pack the newest Kubernetes this executable knows", line: "kubestick pack -o kubestick-offline" },
       { comment: "Add own images, and pin every digest in a lock file", line: "kubestick pack --image registry.example/shop:v2 --lock kubestick.lock -o kubestick-shop" },
+      { comment: "In files that a stick with FAT32 takes", line: "kubestick pack --split 4095M -o /media/stick/kubestick-offline" },
       { comment: "Through mirrors", line: "kubestick pack --registry-mirror registry.k8s.io=https://mirror.example/k8s --download-mirror dl.k8s.io=/srv/downloads" },
       { comment: "Signed; what runs from the file takes other packages only if they are signed with the same key", line: "kubestick pack --sign-key release.key --trust-key release.key.pub -o kubestick-offline" },
       { comment: "For arm64 machines, on an amd64 one", line: "kubestick pack --arch arm64 --executable ./kubestick-linux-arm64 -o kubestick-offline-arm64" },
@@ -108,7 +110,7 @@ export const commands: readonly Command[] = [
       { comment: "Another file, for a script", line: `kubestick ${path.join(" ")} ./kubestick-offline -o json` },
       { comment: "Only if it is signed with a key one knows", line: `kubestick ${path.join(" ")} /media/stick/kubestick-offline --trust-key release.pub` },
     ],
-    flags: { "trust-key": trustKey, "signature-policy": signaturePolicy, output },
+    flags: { part, "trust-key": trustKey, "signature-policy": signaturePolicy, output },
     positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],
     run: async (flags, positionals, io) => (await import("./package-inspect.ts")).inspectCommand(flags, positionals, io),
   })),
@@ -119,9 +121,10 @@ export const commands: readonly Command[] = [
     examples: [
       { comment: "After copying, before init", line: "kubestick package verify" },
       { comment: "Another file", line: "kubestick package verify /media/stick/kubestick-offline" },
+      { comment: "One in parts, on two sticks", line: "kubestick package verify /media/stick1/kubestick-offline --part /media/stick2" },
       { comment: "And who signed it", line: "kubestick package verify /media/stick/kubestick-offline --trust-key release.pub" },
     ],
-    flags: { "trust-key": trustKey, "signature-policy": signaturePolicy, output },
+    flags: { part, "trust-key": trustKey, "signature-policy": signaturePolicy, output },
     positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],
     run: async (flags, positionals, io) => (await import("./package.ts")).verifyCommand(flags, positionals, io),
   }),
@@ -135,10 +138,11 @@ export const commands: readonly Command[] = [
       { comment: "The copy on this machine mends the one on the stick", line: "kubestick package repair /media/kubestick" },
       { comment: "Both named", line: "kubestick package repair stick --from /srv/kubestick" },
     ],
-    flags: { from: { type: "string", placeholder: "FILE", completes: "file", description: "Intact copy of the same package; the running executable when left out" }, "trust-key": trustKey, "signature-policy": signaturePolicy, output },
-    positionals: [{ name: "FILE", description: "Damaged kubestick file" }],
+    flags: { from: { type: "string", placeholder: "FILE", completes: "file", description: "Intact copy of the same package; the running executable when left out" }, part: { ...part, description: "Where more parts of FILE are, when it is the first of several; repeatable" }, "trust-key": trustKey, "signature-policy": signaturePolicy, output },
+    positionals: [{ name: "FILE", description: "Damaged kubestick file, or one part of it" }],
     run: async (flags, positionals, io) => (await import("./package.ts")).repairCommand(flags, positionals, io),
   }),
+  ...packageCopyCommands,
   command({
     path: ["package", "keygen"],
     summary: "Make a key with which packages are signed",
@@ -188,7 +192,7 @@ export const commands: readonly Command[] = [
       { comment: "For the version in the package", line: "kubestick config images list" },
       { comment: "As they are called in an own registry", line: "kubestick config images list --image-repository registry.example/k8s" },
     ],
-    flags: { config, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, output: { ...output, choices: [...output.choices, "yaml"], description: "Form: text, json, jsonl or yaml" } },
+    flags: { config, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, part, output: { ...output, choices: [...output.choices, "yaml"], description: "Form: text, json, jsonl or yaml" } },
     run: async (flags, _, io) => (await import("./config-images.ts")).imagesListCommand(flags, io),
   }),
   command({
@@ -201,7 +205,7 @@ export const commands: readonly Command[] = [
       { comment: "For a configuration file, from another kubestick file", line: "kubestick config images pull --config cluster.yaml --package /media/stick/kubestick-offline" },
       { comment: "From another node on which \"kubestick package serve\" runs", line: "kubestick config images pull --ticket ticket.yaml --package-from 192.0.2.10" },
     ],
-    flags: { config, "cri-socket": criSocket, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, "package-from": packageFrom, ticket, "trust-key": trustKey, "signature-policy": signaturePolicy, output },
+    flags: { config, "cri-socket": criSocket, "feature-gates": featureGates, "image-repository": imageRepository, "kubernetes-version": kubernetesVersion, package: packageFile, part, "package-from": packageFrom, ticket, "trust-key": trustKey, "signature-policy": signaturePolicy, output },
     run: async (flags, _, io) => (await import("./config-images-pull.ts")).imagesPullCommand(flags, io),
   }),
   command({

@@ -8,6 +8,7 @@ import { resolveInitConfig } from "../config/resolve.ts";
 import type { RunOutcome } from "../engine/outcome.ts";
 import { runFlow } from "../engine/run.ts";
 import type { RunEvent } from "../engine/types.ts";
+import { KubestickError } from "../errors.ts";
 import { initFlow } from "../flows/init.ts";
 import type { PackageReader } from "../package/types.ts";
 import { readConfigFile } from "./config-file.ts";
@@ -29,7 +30,10 @@ export interface ImagesPullFlags extends ImagesFlags, TypedTrustFlags {
 
 export async function imagesPullCommand(flags: ImagesPullFlags, io: Io): Promise<void> {
   const from = flags["package-from"];
-  const pkg = from === undefined ? await openNamedPackage(flags.package, "loading images from a package") : await openTicketPackage(from, flags.ticket, io.signal);
+  if (from !== undefined && flags.part !== undefined) {
+    throw new KubestickError({ code: "CLI_FLAG_VALUE", attempted: "reading the arguments of \"kubestick config images pull\"", happened: "--part is for a package in files, and --package-from reads it from another node.", next: "Leave out one of them; nothing was changed." });
+  }
+  const pkg = from === undefined ? await openNamedPackage(flags.package, "loading images from a package", { parts: flags.part }) : await openTicketPackage(from, flags.ticket, io.signal);
   try {
     await renderRun(pullEvents(flags, io.signal, pkg, machinePorts("kubestick config images pull")), io, {
       title: "kubestick config images pull", format: (flags.output ?? "text") as OutputFormat, continueWith: "Run the same command again: it continues where it stopped.",

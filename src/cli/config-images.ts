@@ -17,12 +17,13 @@ export interface ImagesFlags {
   readonly "image-repository"?: string;
   readonly "kubernetes-version"?: string;
   readonly package?: string;
+  readonly part?: readonly string[];
   readonly output?: string;
 }
 
 export async function imagesListCommand(flags: ImagesFlags, io: Io): Promise<void> {
   const file = flags.config === undefined ? undefined : await readConfigFile(flags.config);
-  const packageVersion = await versionOfPackage(flags.package);
+  const packageVersion = await versionOfPackage(flags.package, flags.part);
   const { config } = resolveInitConfig({
     options: {
       ...(flags["feature-gates"] === undefined ? {} : { featureGates: parseFeatureGates(flags["feature-gates"]) }),
@@ -39,11 +40,11 @@ export async function imagesListCommand(flags: ImagesFlags, io: Io): Promise<voi
   printResult(io, flags.output, flags.output === "yaml" ? toYaml(value) : images.map((image) => `${image}\n`).join(""), value);
 }
 
-async function versionOfPackage(named: string | undefined): Promise<string | undefined> {
+async function versionOfPackage(named: string | undefined, parts: readonly string[] | undefined): Promise<string | undefined> {
   const path = named ?? runningExecutable();
   if (path === undefined) return undefined;
   try {
-    const reader = await openPackage(path);
+    const reader = await openPackage(path, { parts, incomplete: true });
     await reader.close();
     return reader.index.kubernetesVersion;
   } catch (error) {

@@ -8,7 +8,7 @@ export const globalFlags = {
   v: { type: "int", short: "v", withConfig: true, placeholder: "LEVEL", default: "0", description: "How much to tell: 2 lists every action on a terminal, 5 adds stack traces to errors" },
 } as const satisfies FlagTable;
 
-const longOutput = {
+export const longOutput = {
   type: "string", withConfig: true, placeholder: "FORMAT", default: "text", choices: ["text", "json", "jsonl"],
   description: "Form of the result on standard output: text, json (one document) or jsonl (one line for each event)",
 } as const satisfies FlagSpec;
@@ -17,6 +17,11 @@ export const output = { ...longOutput, short: "o" } as const satisfies FlagSpec;
 export const packageFile = {
   type: "string", withConfig: true, placeholder: "FILE", completes: "file", default: "the running executable",
   description: "Kubestick file whose package is used",
+} as const satisfies FlagSpec;
+
+export const part = {
+  type: "array", withConfig: true, placeholder: "FILE|DIR", completes: "file", default: "the folder of the first part",
+  description: "Where more parts of a package in several files are, repeatable",
 } as const satisfies FlagSpec;
 
 export const packageFrom = {
@@ -73,6 +78,7 @@ export const initFlags = {
   fix: { type: "bool", withConfig: true, description: "Cure what can be cured safely: swap off for now and later, settings and modules that other files take away, missing directories; reset undoes it" },
   out: { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", description: "With --dry-run: write the files, API requests and the plan to this folder" },
   package: packageFile,
+  part,
   "trust-key": trustKey,
   "signature-policy": signaturePolicy,
   output,
@@ -101,6 +107,7 @@ export const joinFlags = {
   fix: { type: "bool", withConfig: true, description: "Cure what can be cured safely, as with init; reset undoes it" },
   out: { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", description: "With --dry-run: write the files, API requests and the plan to this folder" },
   package: packageFile,
+  part,
   "package-from": packageFrom,
   "trust-key": trustKey,
   "signature-policy": signaturePolicy,
@@ -118,6 +125,7 @@ export const packFlags = {
   images: { type: "string", placeholder: "DIR", completes: "directory", description: "Folder with OCI layouts or image archives (docker save, OCI) to take images from before any registry is asked" },
   "registry-mirror": { type: "array", placeholder: "HOST=URL", description: "Ask URL instead of the registry HOST, repeatable" },
   "download-mirror": { type: "array", placeholder: "HOST=URL|DIR", description: "Take downloads of HOST from URL, or from a folder laid out as HOST/PATH, repeatable" },
+  split: { type: "string", placeholder: "SIZE", description: "Largest file: a longer package becomes several, the first of which is the executable; 4095M for FAT32" },
   lock: { type: "string", placeholder: "FILE", completes: "file", description: "Digest of everything: written when the file is missing, enforced when it exists" },
   "sign-key": { type: "string", placeholder: "FILE", completes: "file", description: "Ed25519 private key (PEM, PKCS #8) with which the package is signed" },
   signer: { type: "string", placeholder: "NAME", description: "With --sign-key: name of who signs, for people; the signature covers it" },

@@ -17,6 +17,8 @@ export interface InitRequest {
   readonly out?: string;
   /** Kubestick file whose package is used instead of the running executable's. */
   readonly packagePath?: string;
+  /** Where more parts of it are. */
+  readonly packageParts?: readonly string[];
   /** Whose signature the package must have. */
   readonly trust?: TrustFlags;
   /** `certs`, `certs/ca`: these phases alone. */
@@ -57,7 +59,7 @@ export function initOptionsFromFlags(flags: InitFlags): InitRequest {
       token: flags.token,
       tokenTtl: flags["token-ttl"],
     }),
-    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], fix: flags.fix, out: flags.out, packagePath: flags.package, trust: trustFlags(flags) }),
+    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], fix: flags.fix, out: flags.out, packagePath: flags.package, packageParts: flags.part, trust: trustFlags(flags) }),
     uploadCerts: flags["upload-certs"] ?? false,
     skipTokenPrint: flags["skip-token-print"] ?? false,
     skipCertificateKeyPrint: flags["skip-certificate-key-print"] ?? false,

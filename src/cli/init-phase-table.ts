@@ -119,7 +119,7 @@ export const phaseOnly = {
   "kubeconfig-dir": { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", default: "/etc/kubernetes", description: "Where the kubeconfigs are written" },
 } as const satisfies FlagTable;
 
-const everywhere = ["config", "dry-run", "out", "package", "trust-key", "signature-policy", "output"] as const satisfies readonly InitFlag[];
+const everywhere = ["config", "dry-run", "out", "package", "part", "trust-key", "signature-policy", "output"] as const satisfies readonly InitFlag[];
 
 export const printManifest = { type: "bool", withConfig: true, description: "Print the objects as YAML instead of sending them; nothing is asked of a cluster" } as const;
 

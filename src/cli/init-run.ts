@@ -14,7 +14,7 @@ import { machinePorts, type MachinePorts } from "./machine.ts";
 import { requireTrustedPackage, trustEvents } from "./package-trust.ts";
 
 export async function* initEvents(request: InitRequest, signal: AbortSignal, ports: MachinePorts = machinePorts("kubestick init")): AsyncGenerator<RunEvent, RunOutcome> {
-  const pkg = await carriedPackage(request.packagePath);
+  const pkg = await carriedPackage(request.packagePath, request.packageParts);
   try {
     const { config, warnings } = await resolved(request, pkg, ports);
     for (const message of warnings) yield { type: "finding", phase: "config", finding: { check: "Configuration", severity: "warning", message } };
@@ -39,7 +39,7 @@ export async function* initEvents(request: InitRequest, signal: AbortSignal, por
 
 /** The objects of an addon as YAML, for `--print-manifest`. */
 export async function addonManifests(request: InitRequest, step: string, ports: MachinePorts = machinePorts("kubestick init")): Promise<string> {
-  const pkg = await carriedPackage(request.packagePath);
+  const pkg = await carriedPackage(request.packagePath, request.packageParts);
   try {
     const { config } = await resolved(request, pkg, ports);
     if (pkg !== undefined) await requireTrustedPackage(pkg, request.trust, config.install);

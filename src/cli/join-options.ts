@@ -17,6 +17,8 @@ export interface JoinRunRequest {
   readonly dryRun?: boolean;
   readonly out?: string;
   readonly packagePath?: string;
+  /** Where more parts of it are. */
+  readonly packageParts?: readonly string[];
   /** HOST or HOST:PORT of a node that serves its package. */
   readonly packageFrom?: string;
   /** Whose signature the package must have. */
@@ -37,6 +39,7 @@ export function joinOptionsFromFlags(flags: JoinFlags, positionals: readonly str
   const endpoint = ticketPath === undefined ? place : undefined;
   if (ticketPath !== undefined) refuseBesideTicket(ticketPath, flags);
   if (flags["package-from"] !== undefined && flags.package !== undefined) throw flagError("--package and --package-from both say where the package is.", "Leave out one of them; nothing was changed.");
+  if (flags["package-from"] !== undefined && flags.part !== undefined) throw flagError("--part is for a package in files, and --package-from reads it from another node.", "Leave out one of them; nothing was changed.");
   if (endpoint !== undefined && flags.config !== undefined) {
     throw flagError(`The cluster's address stands both on the command line (${endpoint}) and in ${flags.config}.`, "Leave out one of them; nothing was changed.");
   }
@@ -68,7 +71,7 @@ export function joinOptionsFromFlags(flags: JoinFlags, positionals: readonly str
       token: flags.token,
       unsafeSkipCaVerification: flags["discovery-token-unsafe-skip-ca-verification"],
     }),
-    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], fix: flags.fix, out: flags.out, packagePath: flags.package, packageFrom: flags["package-from"], ticketPath, trust: trustFlags(flags) }),
+    ...onlyTyped({ configPath: flags.config, dryRun: flags["dry-run"], fix: flags.fix, out: flags.out, packagePath: flags.package, packageParts: flags.part, packageFrom: flags["package-from"], ticketPath, trust: trustFlags(flags) }),
     useClusterEndpoint: flags["use-cluster-endpoint"] ?? false,
     format: (flags.output ?? "text") as OutputFormat,
   };

@@ -78,7 +78,7 @@ export const joinPhaseRows: readonly JoinPhaseCommand[] = rows.flatMap(({ phase,
 /** How the cluster is found, and how a run is shown. */
 const everywhere = [
   "config", "control-plane", "discovery-file", "discovery-token", "discovery-token-ca-cert-hash", "discovery-token-unsafe-skip-ca-verification", "dry-run", "tls-bootstrap-token", "token",
-  "out", "package", "trust-key", "signature-policy", "use-cluster-endpoint", "output",
+  "out", "package", "part", "trust-key", "signature-policy", "use-cluster-endpoint", "output",
 ] as const satisfies readonly JoinFlag[];
 
 export function joinPhaseFlags({ flags }: JoinPhaseCommand): FlagTable {

@@ -33,7 +33,7 @@ const readingMs = 10_000;
 export async function* joinEvents(typed: JoinRunRequest, signal: AbortSignal, ports: JoinPorts = joinPorts("kubestick join")): AsyncGenerator<RunEvent, RunOutcome> {
   const ticket = typed.ticketPath === undefined ? undefined : parseTicket(typed.ticketPath, await readTicketFile(typed.ticketPath), ports.host.now());
   const request = ticket === undefined ? typed : withTicket(typed, ticket);
-  const pkg = request.packageFrom === undefined ? await carriedPackage(request.packagePath) : await openPeerPackage(request.packageFrom, peerTrust(request), signal);
+  const pkg = request.packageFrom === undefined ? await carriedPackage(request.packagePath, request.packageParts) : await openPeerPackage(request.packageFrom, peerTrust(request), signal);
   try {
     const facts = await ports.host.facts();
     const file = request.configPath === undefined ? undefined : await readConfigFile(request.configPath, "join");

@@ -4,10 +4,12 @@ import { KubestickError } from "../errors.ts";
 import { loadLists, type Cni } from "../package/lists.ts";
 import { signerText } from "../package/signatures.ts";
 import { pack, type PackEvent, type PackOptions, type PackResult } from "../package/pack.ts";
+import { parseByteSize } from "./byte-size.ts";
 import { embeddedAssets, programArch, runningExecutable } from "./executable.ts";
 import type { packFlags } from "./flag-tables.ts";
 import type { FlagValues } from "./flags.ts";
 import type { Io, OutputFormat } from "./io.ts";
+import { leftOverLines } from "./part-text.ts";
 import { renderRun } from "./render.ts";
 import { formatBytes } from "./text-format.ts";
 import { workEvents, type WorkReport } from "./work-events.ts";
@@ -28,7 +30,9 @@ export async function packCommand(flags: PackFlags, io: Io): Promise<void> {
     const result = await pack(options, (event) => tell(report, event));
     packed = result;
     // The form of sha256sum: saved beside the file, it can be checked after copying.
-    return { name: "package", value: result, text: `${result.digest.replace("sha256:", "")}  ${result.path}\n` };
+    const [whole, ...parts] = result.files;
+    const text = parts.length === 0 ? `${result.digest.replace("sha256:", "")}  ${result.path}\n` : [whole, ...parts].map((file) => `${file?.path ?? ""}\n`).join("");
+    return { name: "package", value: result, text };
   }, io.clock);
   const format = (flags.output ?? "text") as OutputFormat;
   await renderRun(events, io, { title: "kubestick pack", format, continueWith: "Run the same command again; what was fetched is kept." });
@@ -60,6 +64,7 @@ export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal): Pac
     downloadMirrors: flags["download-mirror"],
     imagesDirectory: flags.images,
     lockFile: flags.lock,
+    split: flags.split === undefined ? undefined : parseByteSize("--split", flags.split),
     cache: flags.cache,
     signKey: flags["sign-key"],
     signer: flags.signer,
@@ -88,7 +93,9 @@ function packedText(result: PackResult): string {
     + `${result.lock === "none" ? "" : `; lock file ${result.lock}`}\n`
     + result.signers.map((signer) => `signed by ${signerText(signer)}\n`).join("")
     + unsignedYet(result)
-    + `next: Copy ${result.path} to the machine without network and run there, as root: ./${name} init\n`;
+    + (result.files.length === 1 ? "" : `${result.files.length} parts, in any folders: ./${name} finds those beside it, and others with --part FOLDER; "package verify" checks them after copying\n`)
+    + leftOverLines(result.leftOver).map((line) => `${line}\n`).join("")
+    + `next: Copy ${result.files.length === 1 ? result.path : "all parts"} to the machine without network and run there, as root: ./${name} init\n`;
 }
 
 /** It would refuse itself: said here, where the key is near, and not where the file is used. */

@@ -5,23 +5,26 @@ import { openPackage } from "../package/reader.ts";
 import type { Io } from "./io.ts";
 import { requireTrustedPackage, signedText } from "./package-trust.ts";
 import { namedFile } from "./package.ts";
+import { partList, partsText } from "./part-text.ts";
 import { printResult } from "./print-result.ts";
 import { formatBytes, oneLine } from "./text-format.ts";
 import { trustFlags, type TypedTrustFlags } from "./trust-flags.ts";
 
 export interface InspectFlags extends TypedTrustFlags {
+  readonly part?: readonly string[];
   readonly output?: string;
 }
 
 export async function inspectCommand(flags: InspectFlags, positionals: readonly string[], io: Io): Promise<void> {
-  const reader = await openPackage(namedFile(positionals[0], "looking into a package"), { incomplete: true });
+  const reader = await openPackage(namedFile(positionals[0], "looking into a package"), { parts: flags.part, incomplete: true });
   try {
     // What is baked into the program that looks says what may be used, not what may be looked at.
     const trusted = await requireTrustedPackage(reader, trustFlags(flags), undefined, null);
     const { header, footer } = reader.layout;
     const summary = summarize(reader.index, reader.signers, footer.indexLength + footer.signaturesLength);
     const signed = signedText(reader, trusted) ?? "the package is not signed";
-    printResult(io, flags.output, summaryText(reader.path, header.fileLength, summary, signed), { path: reader.path, size: header.fileLength, indexDigest: reader.indexDigest, ...summary, signers: summary.signers.map(({ fingerprint, name }) => ({ fingerprint, ...(name === undefined ? {} : { name }), trusted: trusted.some(({ signer }) => signer.fingerprint === fingerprint) })) });
+    const { parts } = reader.source;
+    printResult(io, flags.output, summaryText(reader.path, header.fileLength, summary, signed) + partsText(parts), { path: reader.path, size: header.fileLength, indexDigest: reader.indexDigest, ...(parts === undefined ? {} : { parts: partList(parts) }), ...summary, signers: summary.signers.map(({ fingerprint, name }) => ({ fingerprint, ...(name === undefined ? {} : { name }), trusted: trusted.some(({ signer }) => signer.fingerprint === fingerprint) })) });
   } finally {
     await reader.close();
   }

@@ -23,6 +23,7 @@ export interface PackageServeFlags {
   readonly for?: string;
   readonly kubeconfig?: string;
   readonly listen?: string;
+  readonly part?: readonly string[];
 }
 
 /** A token that was revoked still works this long. */
@@ -36,7 +37,7 @@ export async function packageServeCommand(flags: PackageServeFlags, [file]: read
   const { host, port } = listenPlace(flags.listen);
   const path = file ?? runningExecutable();
   if (path === undefined) throw refused("PACKAGE_ABSENT", "This program runs from its source tree and carries no package.", "Name a kubestick file that \"kubestick pack\" has written.");
-  const pkg = await openPackage(path);
+  const pkg = await openPackage(path, { parts: flags.part });
   try {
     await requireTrustedPackage(pkg);
     await withCluster(flags.kubeconfig, io, async ({ cluster }) => {

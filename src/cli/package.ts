@@ -1,20 +1,26 @@
 /** `kubestick package verify` and `kubestick package repair`. What a package holds: `package-inspect.ts`. */
 import { KubestickError } from "../errors.ts";
 import { placeText } from "../package/damage.ts";
-import { openPackage } from "../package/reader.ts";
+import { openPackage, type OpenedPackage } from "../package/reader.ts";
 import { repairPackage, type RepairResult } from "../package/repair.ts";
-import type { PackageReader } from "../package/types.ts";
+import type { PartOptions } from "../package/part-source.ts";
 import { runningExecutable } from "./executable.ts";
 import type { Io, OutputFormat } from "./io.ts";
+import { partList } from "./part-text.ts";
 import { requireTrustedPackage, signedText } from "./package-trust.ts";
 import { renderRun } from "./render.ts";
 import { formatBytes } from "./text-format.ts";
 import { trustFlags, type TypedTrustFlags } from "./trust-flags.ts";
 import { workEvents } from "./work-events.ts";
 
+export interface PackageFlags extends TypedTrustFlags {
+  readonly part?: readonly string[];
+  readonly output?: string;
+}
+
 /** The file a person named, else the running executable. */
-export async function openNamedPackage(file: string | undefined, attempted: string): Promise<PackageReader> {
-  return openPackage(namedFile(file, attempted));
+export async function openNamedPackage(file: string | undefined, attempted: string, options: PartOptions = {}): Promise<OpenedPackage> {
+  return openPackage(namedFile(file, attempted), options);
 }
 
 export function namedFile(file: string | undefined, attempted: string): string {
@@ -28,8 +34,8 @@ export function namedFile(file: string | undefined, attempted: string): string {
   });
 }
 
-export async function verifyCommand(flags: TypedTrustFlags & { readonly output?: string }, positionals: readonly string[], io: Io): Promise<void> {
-  const reader = await openNamedPackage(positionals[0], "verifying a package");
+export async function verifyCommand(flags: PackageFlags, positionals: readonly string[], io: Io): Promise<void> {
+  const reader = await openNamedPackage(positionals[0], "verifying a package", { parts: flags.part });
   const phases = [{ id: "verify", title: "Compare every byte with its digest" }];
   const events = workEvents("verify", phases, async (report) => {
     report.phase("verify");
@@ -40,7 +46,8 @@ export async function verifyCommand(flags: TypedTrustFlags & { readonly output?:
       report.progress({ id: "package", done, total, label });
     }, io.signal);
     const entries = reader.index.entries.length;
-    return { name: "package", value: { path: reader.path, entries, bytes, signers: reader.signers, trusted: trusted.map(({ signer }) => signer.fingerprint) }, text: `${reader.path}: ${entries} entries, ${formatBytes(bytes)}, every byte as packed\n${signedText(reader, trusted) ?? "the package is not signed"}\n` };
+    const { parts } = reader.source;
+    return { name: "package", value: { path: reader.path, entries, bytes, ...(parts === undefined ? {} : { parts: partList(parts) }), signers: reader.signers, trusted: trusted.map(({ signer }) => signer.fingerprint) }, text: (parts?.files ?? []).map((file) => `${file.path ?? ""}: part ${file.number} of ${parts?.count ?? 0}\n`).join("") + `${reader.path}: ${entries} entries, ${formatBytes(bytes)}, every byte as packed\n${signedText(reader, trusted) ?? "the package is not signed"}\n` };
   }, io.clock);
   try {
     await renderRun(events, io, { title: "kubestick package verify", format: (flags.output ?? "text") as OutputFormat, continueWith: "Run the same command again; it changes nothing." });
@@ -49,14 +56,14 @@ export async function verifyCommand(flags: TypedTrustFlags & { readonly output?:
   }
 }
 
-export async function repairCommand(flags: TypedTrustFlags & { readonly from?: string; readonly output?: string }, positionals: readonly string[], io: Io): Promise<void> {
+export async function repairCommand(flags: PackageFlags & { readonly from?: string }, positionals: readonly string[], io: Io): Promise<void> {
   const [path = ""] = positionals;
   const from = namedFile(flags.from, `repairing ${path}`);
   const phases = [{ id: "compare", title: "Compare every byte with what the intact copy says" }, { id: "write", title: "Write what was wrong" }];
   const events = workEvents("repair", phases, async (report) => {
     report.phase("compare");
     const result = await repairPackage({
-      path, from, signal: io.signal,
+      path, from, parts: flags.part, signal: io.signal,
       accept: async (copy) => { await requireTrustedPackage(copy, trustFlags(flags)); },
       progress: (step, { done, total, label }) => {
         report.phase(step);
@@ -68,14 +75,14 @@ export async function repairCommand(flags: TypedTrustFlags & { readonly from?: s
   await renderRun(events, io, { title: "kubestick package repair", format: (flags.output ?? "text") as OutputFormat, continueWith: "Run the same command again: it goes on where it stopped." });
 }
 
-function repairedText({ path, repaired, cutOff, size }: RepairResult): string {
+function repairedText({ path, part, repaired, cutOff, size }: RepairResult): string {
   if (repaired.length === 0 && cutOff === 0) return `${path}: ${formatBytes(size)}, every byte as packed, nothing to repair\n`;
   return [
     ...repaired.map((place) => `${place.part}: ${placeText(place)} repaired`),
     ...(cutOff === 0 ? [] : [`${cutOff} bytes behind the end of the package cut off`]),
     `${path}: every byte as packed now`,
     // What was just written is still in memory; only reading the medium anew says whether it keeps it.
-    `next: Take the medium out, put it in again and run \`kubestick package verify ${path}\`: a place that goes bad again means a worn medium.`,
+    `next: Take the medium out, put it in again and run \`kubestick package verify ${part === undefined ? path : "FIRST"}\`${part === undefined ? "" : ", with the first part,"}: a place that goes bad again means a worn medium.`,
     "",
   ].join("\n");
 }

@@ -18,7 +18,7 @@ import { ImagesDirectory } from "./layout-source.ts";
 import { loadLists, type Cni, type ListedImage, type ListTexts } from "./lists.ts";
 import { enforceLock, formatLock, readLock, type Lock } from "./lock.ts";
 import { parseMirrors } from "./mirrors.ts";
-import { requireWritable, type OutputFile } from "./package-output.ts";
+import { requireRoomForProgram, requireWritable, type OutputFile } from "./package-output.ts";
 import { parallel } from "./parallel.ts";
 import { parseReference } from "./reference.ts";
 import { RegistryAuth, loadLogins } from "./registry-auth.ts";
@@ -82,6 +82,8 @@ export interface PackResult {
   readonly digest: Digest;
   /** One, or the parts in order. */
   readonly files: readonly OutputFile[];
+  /** Files with names of its parts that an earlier package left. */
+  readonly leftOver: readonly string[];
   readonly kubernetesVersion: string;
   readonly arch: string;
   readonly cni: Cni;
@@ -105,6 +107,7 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
     const bare = await inspectExecutable(options.executable);
     const arch = options.arch ?? bare.arch;
     if (arch !== bare.arch) throw wrongExecutable(options.executable, bare.arch, arch);
+    if (options.split !== undefined) requireRoomForProgram(options.output, bare.length, options.split);
     const cni = options.cni ?? "flannel";
     const lists = loadLists(options.assets, { kubernetesVersion: options.kubernetesVersion, arch, cni });
     const registryMirrors = parseMirrors("--registry-mirror", options.registryMirrors ?? []);

@@ -156,11 +156,21 @@ export async function writeOutput<T>(
 export function plannedParts(output: string, shape: PackageShape, limit: number, id: Digest, title: string): readonly PartRecord[] | undefined {
   const plan = planParts(shape, limit, id, title);
   if (plan === undefined || !("needs" in plan)) return plan;
-  throw new KubestickError({
+  throw tooSmall(output, limit, plan.needs);
+}
+
+/** The same as far as it can be said before it is known what the package holds. */
+export function requireRoomForProgram(output: string, executableLength: number, limit: number): void {
+  const needs = executableLength + 8192;
+  if (limit < needs) throw tooSmall(output, limit, needs);
+}
+
+function tooSmall(output: string, limit: number, needs: number): KubestickError {
+  return new KubestickError({
     code: "PACK_SPLIT_SIZE",
     attempted: `dividing ${output} into files of at most ${limit} bytes`,
-    happened: `The first file holds the program and the index, which need ${plan.needs} bytes; nothing was written.`,
-    next: `Allow larger files: ${Math.ceil(plan.needs / 1024 ** 2)}M at least, 4095M for FAT32.`,
+    happened: `The first file holds the program and the index, which need ${needs} bytes; nothing was written.`,
+    next: `Allow larger files: ${Math.ceil(needs / 1024 ** 2)}M at least, 4095M for FAT32.`,
   });
 }
 

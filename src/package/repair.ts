@@ -33,6 +33,8 @@ export interface RepairResult {
   readonly repaired: readonly Damage[];
   /** Bytes behind the end of the package that were cut off. */
   readonly cutOff: number;
+  /** Set when a later part was mended by itself. */
+  readonly part?: number;
   /** Bytes of the whole file, or of all files. */
   readonly size: number;
 }
@@ -56,7 +58,8 @@ export async function repairPackage(options: RepairOptions): Promise<RepairResul
       // Only looked at, so that a copy which cannot help is found out before anything is written.
       for (const chunk of damaged) await goodBytes(copy, target, chunk, signal);
       if (damaged.length > 0 || cutOff > 0) await write(copy, target, damaged, options);
-      return { path, repaired: joined(damaged, target.parts), cutOff, size: files.reduce((sum, { length }) => sum + length, 0) };
+      const alone = target.parts?.files.find((file) => file.path === path && file.number > 1)?.number;
+      return { path, ...(alone === undefined ? {} : { part: alone }), repaired: joined(damaged, target.parts), cutOff, size: files.reduce((sum, { length }) => sum + length, 0) };
     } finally {
       await copy.close();
     }

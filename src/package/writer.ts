@@ -12,7 +12,7 @@ import { readElf } from "./elf.ts";
 import { readAt, readRange, scanRange } from "./file-bytes.ts";
 import { FOOTER_SIZE, HASH_CHUNK_SIZE, HEADER_SIZE, decodeHeader, encodeFooter, encodeHeader, payloadStartFor } from "./format.ts";
 import { encodeIndex } from "./package-index.ts";
-import { plannedParts, titleOf, writeOutput, type OutputFile, type PackageOutput } from "./package-output.ts";
+import { leftOverParts, plannedParts, titleOf, writeOutput, type OutputFile, type PackageOutput } from "./package-output.ts";
 import { PART_RECORD_SIZE, decodePartRecord } from "./part-format.ts";
 import { encodeSignatures, signIndex, signaturesLength, type PackageSigningKey } from "./signatures.ts";
 import type { ByteProgress, Digest, PackageContent, PackageEntry } from "./types.ts";
@@ -44,6 +44,8 @@ export interface WrittenPackage {
   readonly digest: Digest;
   /** One, or the parts in order. */
   readonly files: readonly OutputFile[];
+  /** Files with names of its parts that an earlier package left. */
+  readonly leftOver: readonly string[];
 }
 
 /** The program part of an executable: what a stick is made from. */
@@ -136,7 +138,7 @@ export async function writePackage(options: WriteOptions): Promise<WrittenPackag
       await out.write(encodeFooter({ payloadStart: start, indexOffset, indexLength: index.length, index: id, signaturesLength: signed, signatures: digestOf(signatures) }));
       return { id, value: undefined };
     }, (event) => progress?.("verify", event), signal);
-    return { path: output, size: fileLength, digest, files };
+    return { path: output, size: fileLength, digest, files, leftOver: plan === undefined ? [] : await leftOverParts(output, files) };
   } finally {
     await source?.close();
   }

@@ -13,7 +13,8 @@ function script(shell: "bash" | "zsh"): string {
 /** What bash offers for a line; words as bash splits them, an equals sign is a word of its own. */
 function complete(...words: readonly string[]): readonly string[] {
   const list = words.map((word) => `'${word}'`).join(" ");
-  const run = spawnSync("bash", ["-c", `${script("bash")}\nCOMP_WORDS=(kubestick ${list})\nCOMP_CWORD=${words.length}\n_kubestick\nprintf '%s\\n' "\${COMPREPLY[@]}"`], { encoding: "utf8" });
+  // By its input: the script is longer than one argument may be.
+  const run = spawnSync("bash", { input: `${script("bash")}\nCOMP_WORDS=(kubestick ${list})\nCOMP_CWORD=${words.length}\n_kubestick\nprintf '%s\\n' "\${COMPREPLY[@]}"`, encoding: "utf8" });
   assert.equal(run.stderr, "");
   return run.stdout.split("\n").filter((word) => word !== "");
 }
