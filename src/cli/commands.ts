@@ -10,7 +10,7 @@ import { initPhaseCommands, initPhaseGroups } from "./init-phase-commands.ts";
 import { joinPhaseCommands, joinPhaseGroups } from "./join-phase-commands.ts";
 import { command, type Command, type CommandGroup } from "./command.ts";
 import { packageCopyCommands } from "./package-copy-commands.ts";
-import { config, criSocket, featureGates, imageRepository, initFlags, joinFlags, kubernetesVersion, output, packageFile, packageFrom, packFlags, part, resetFlags, signaturePolicy, ticket, trustKey } from "./flag-tables.ts";
+import { config, criSocket, featureGates, imageRepository, initFlags, joinFlags, kubernetesVersion, longOutput, output, packageFile, packageFrom, packFlags, part, resetFlags, signaturePolicy, ticket, trustKey } from "./flag-tables.ts";
 
 /** Words that only hold commands. */
 export const groups: readonly CommandGroup[] = [
@@ -171,6 +171,53 @@ export const commands: readonly Command[] = [
     },
     positionals: [{ name: "FILE", description: "Kubestick file to sign" }],
     run: async (flags, positionals, io) => (await import("./package-sign.ts")).signCommand(flags, positionals, io),
+  }),
+  command({
+    path: ["package", "add"],
+    summary: "Add images, manifests and charts to a package, in a new file",
+    description:
+      "Writes a new kubestick file with everything the base carries and what is added. Neither a network nor a toolchain is needed.\n\n"
+      + "Images (archives of docker save or OCI, plain or compressed, and OCI layout folders) are loaded and pinned by init and join. Kubernetes manifests (.yaml, .yml, .json) "
+      + "are applied by init after its own addons; every image they start has to be in the package. Helm charts (.tgz) are carried as they are: \"kubestick package extract\" takes them out again.",
+    examples: [
+      { comment: "An application and what starts it, into a copy of this file", line: "kubestick package add shop.tar shop.yaml -o kubestick-shop" },
+      { comment: "To another file, and refuse what could not start without a network", line: "kubestick package add --from ./kubestick-offline --strict app/*.tar app/*.yaml -o kubestick-app" },
+      { comment: "An archive whose image has no name", line: "kubestick package add image.tar --name registry.example/app:1.2 -o kubestick-app" },
+    ],
+    flags: {
+      out: { type: "string", short: "o", placeholder: "FILE", completes: "file", description: "File to write; required" },
+      from: { type: "string", placeholder: "FILE", completes: "file", default: "the running executable", description: "Kubestick file to begin with; it is not changed" },
+      name: { type: "string", placeholder: "REF", description: "Reference of the image whose archive gives it none" },
+      replace: { type: "bool", description: "Let what is added take the place of what has the same name and other content" },
+      strict: { type: "bool", description: "Refuse instead of warn, for example when a manifest starts an image that the package does not carry" },
+      part,
+      "sign-key": packFlags["sign-key"],
+      signer: packFlags.signer,
+      "trust-key": trustKey,
+      "signature-policy": signaturePolicy,
+      output: longOutput,
+    },
+    positionals: [{ name: "IMAGE.tar|OCI-DIR|MANIFEST.yaml|CHART.tgz", description: "What to add; any number of them", repeats: true }],
+    run: async (flags, positionals, io) => (await import("./package-add.ts")).packageAddCommand(flags, positionals, io),
+  }),
+  command({
+    path: ["package", "extract"],
+    summary: "Take manifests and charts out of a package",
+    description: "Writes the documents that \"kubestick package add\" put into the package to a folder: all of them, or those that are named. A file that is there with other content is not touched.",
+    examples: [
+      { comment: "All of them", line: "kubestick package extract -o ./carried" },
+      { comment: "A chart, for helm", line: "kubestick package extract shop-1.2.0.tgz -o . && helm install shop ./shop-1.2.0.tgz" },
+    ],
+    flags: {
+      out: { type: "string", placeholder: "DIR", short: "o", completes: "directory", description: "Folder to write to; required" },
+      from: { type: "string", placeholder: "FILE", completes: "file", default: "the running executable", description: "Kubestick file to take them from" },
+      part,
+      "trust-key": trustKey,
+      "signature-policy": signaturePolicy,
+      output: longOutput,
+    },
+    positionals: [{ name: "NAME", description: "Name of a document; all when left out", optional: true, repeats: true }],
+    run: async (flags, positionals, io) => (await import("./package-add.ts")).packageExtractCommand(flags, positionals, io),
   }),
   command({
     path: ["token", "generate"],

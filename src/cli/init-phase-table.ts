@@ -95,6 +95,7 @@ const rows: readonly PhaseRow[] = [
     steps: [
       { id: "coredns", title: "Install CoreDNS", flags: ["feature-gates", "image-repository", "kubernetes-version", "patches", "service-cidr", "service-dns-domain"], manifest: true },
       { id: "kube-proxy", title: "Install kube-proxy", flags: [...endpoint, "image-repository", "kubernetes-version", "pod-network-cidr"], manifest: true },
+      { id: "manifests", title: "Apply the manifests the package carries", flags: [] },
     ],
   },
   { phase: "wait-node", title: "Wait until the node and the addons are Ready", flags: ["cni"] },

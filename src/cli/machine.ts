@@ -53,6 +53,7 @@ function clusterOf(host: Host, kubeconfigText: string, server: string | undefine
     create: async (object) => (await open()).create(object),
     replace: async (object) => (await open()).replace(object),
     patch: async (ref, type, body) => (await open()).patch(ref, type, body),
+    apply: async (object, options) => (await open()).apply(object, options),
     delete: async (ref) => (await open()).delete(ref),
     raw: async (path) => (await open()).raw(path),
     close: async () => { if (opened !== undefined) await (await opened).close(); },

@@ -116,6 +116,14 @@ export function connectCluster(credentials: ClusterCredentials, options: Connect
       return (await send({ method: "PATCH", path: itemPath(await requiredResource(ref.apiVersion, ref.kind, attempted), ref), attempted, body, contentType: patchTypes[type] })) as KubeObject;
     },
 
+    async apply(object: KubeObject, options = {}): Promise<KubeObject> {
+      const ref = refOf(object);
+      const attempted = `applying ${words(ref)}`;
+      const path = itemPath(await requiredResource(ref.apiVersion, ref.kind, attempted), ref);
+      // JSON is YAML, and servers before 1.31 know only this name of the format.
+      return (await send({ method: "PATCH", path: `${path}?fieldManager=kubestick&force=true${options.dryRun === true ? "&dryRun=All" : ""}`, attempted, body: object, contentType: "application/apply-patch+yaml" })) as KubeObject;
+    },
+
     async delete(ref: ObjectRef): Promise<void> {
       const resource = await resourceOf(ref.apiVersion, ref.kind);
       // Gone already is what was wanted.

@@ -34,6 +34,8 @@ export interface Cluster extends ClusterReader {
   /** PUT of the whole object. */
   replace(object: KubeObject): Promise<KubeObject>;
   patch(ref: ObjectRef, type: "strategic" | "merge" | "json", body: unknown): Promise<KubeObject>;
+  /** Server-side apply (KEP-555) as field manager `kubestick`, taking over fields that others manage. `dryRun`: what the object would be then; nothing is stored. */
+  apply(object: KubeObject, options?: { readonly dryRun?: true }): Promise<KubeObject>;
   delete(ref: ObjectRef): Promise<void>;
   /** GET of a path such as `/livez`; resolves to status and text, also for 4xx and 5xx. */
   raw(path: string): Promise<{ readonly status: number; readonly body: string }>;

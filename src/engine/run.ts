@@ -21,6 +21,7 @@ import { summarizeRuntime } from "./runtime-summary.ts";
 import { refuseUnmade } from "./skipped-output.ts";
 import { selectPhases, type SelectedPhase } from "./select-phases.ts";
 import type { HostFacts } from "../host/types.ts";
+import type { Digest } from "../package/types.ts";
 import type { PhaseResult, Plan, PlanInput, RunEvent } from "./types.ts";
 
 /** What `runFlow` needs of a flow: its name and its phases in order. */
@@ -171,7 +172,8 @@ class FlowRun {
     const { config, host, pkg, assets } = this.#context;
     // Only what was asked for. That these outputs exist and fit is what `flow.ts` made sure of when the flow was written.
     const from = Object.fromEntries(phase.needs.map((need) => [need, this.#outputs.get(need)])) as never;
-    return { config, facts, read: host, pkg: pkg?.index, assets, cluster, runtime, from, made, now };
+    const carried = pkg === undefined ? {} : { carried: { digest: pkg.indexDigest, path: pkg.path, read: (digest: Digest) => pkg.read(digest) } };
+    return { config, facts, read: host, pkg: pkg?.index, ...carried, assets, cluster, runtime, from, made, now };
   }
 
   #failure(thrown: unknown): KubestickError {

@@ -98,13 +98,14 @@ export interface ImageAction extends ActionBase {
  * - `retain`:  POST only when absent; a live one is left alone.
  * - `patch`:   strategic-merge PATCH of an object that must exist (a Node); waits for it.
  * - `create`:  POST; one that exists is a failure (`token create`).
+ * - `apply`:   server-side apply, as field manager `kubestick`: fields that nobody here asked for stay as they are.
  * - `absent`:  DELETE; the object only names what must not exist.
  * An object counts as `unchanged` when every desired field has the desired value in the live object.
  */
 export interface ObjectAction extends ActionBase {
   readonly kind: "object";
   readonly object: KubeObject;
-  readonly policy: "replace" | "mutate" | "retain" | "patch" | "create" | "absent";
+  readonly policy: "replace" | "mutate" | "retain" | "patch" | "create" | "apply" | "absent";
   /** Which kubeconfig signs the request. `super-admin` is the way to give the admin group its rights. */
   readonly as: "admin" | "super-admin";
   /** Field paths (`data.token-secret`) whose values never enter an event or a diff. A Secret's `data` and `stringData` always are. */
@@ -260,12 +261,23 @@ export interface RuntimeSummary {
   readonly sandboxImage?: string;
 }
 
+export interface CarriedPackage {
+  /** Of the package's index: who it is, whatever its file is called. */
+  readonly digest: Digest;
+  /** Path or address it was read from, for people. */
+  readonly path: string;
+  /** A small entry whole, verified. */
+  read(digest: Digest): Promise<Uint8Array>;
+}
+
 export interface PlanInput<In> {
   readonly config: ResolvedConfig;
   readonly facts: HostFacts;
   readonly read: HostReader;
   /** undefined when the executable carries no package. */
   readonly pkg: PackageIndex | undefined;
+  /** Who the package is, and its documents. Absent where there is none. */
+  readonly carried?: CarriedPackage;
   readonly assets: Assets;
   /** Reads the cluster with the admin kubeconfig; undefined before there is one. In a dry run on a bare machine it answers that nothing exists. */
   readonly cluster: ClusterReader | undefined;

@@ -22,8 +22,12 @@ export interface FileTree {
 /** People sort their archives into folders; deeper than this it is something else. */
 const DEPTH = 3;
 
-/** Every layout and archive in a folder, by name, some levels deep. `spool`: a folder for the unpacked form of compressed archives. */
+/** Every layout and archive in a folder, by name, some levels deep; or the one archive at `path`. `spool`: a folder for the unpacked form of compressed archives. */
 export async function* findTrees(path: string, spool: string, depth = 0): AsyncGenerator<FileTree> {
+  if (depth === 0 && (await stat(path).catch(() => undefined))?.isFile() === true) {
+    yield await archiveTree(path, spool);
+    return;
+  }
   let names: string[];
   try {
     names = (await readdir(path)).sort();

@@ -28,30 +28,33 @@ export class ImagesDirectory implements ImageSource {
   readonly local = true;
   readonly description: string;
   readonly #arch: string;
-  readonly #candidates: ReadonlyMap<string, readonly Candidate[]>;
+  readonly #candidates: Map<string, readonly Candidate[]>;
+  readonly #unnamed: readonly Candidate[];
   readonly #trees: readonly FileTree[];
   /** Where each resolved reference's blobs are. */
   readonly #chosen = new Map<string, Place>();
 
-  private constructor(path: string, arch: string, candidates: ReadonlyMap<string, readonly Candidate[]>, trees: readonly FileTree[]) {
+  private constructor(path: string, arch: string, candidates: Map<string, readonly Candidate[]>, unnamed: readonly Candidate[], trees: readonly FileTree[]) {
     this.description = path;
     this.#arch = arch;
     this.#candidates = candidates;
+    this.#unnamed = unnamed;
     this.#trees = trees;
   }
 
-  /** `spool`: a folder for the unpacked form of compressed archives; removed again by `close`. */
+  /** `path`: a folder, or one archive. `spool`: a folder for the unpacked form of compressed archives; removed again by `close`. */
   static async open(path: string, arch: string, spool: string): Promise<ImagesDirectory> {
     const trees: FileTree[] = [];
-    const candidates = new Map<string, Candidate[]>();
+    const candidates = new Map<string, readonly Candidate[]>();
+    const unnamed: Candidate[] = [];
     try {
       for await (const tree of findTrees(path, spool)) {
         trees.push(tree);
-        for (const [reference, candidate] of await listed(tree)) {
-          candidates.set(reference, [...(candidates.get(reference) ?? []), candidate]);
-        }
+        const { found, nameless } = await listed(tree);
+        for (const [reference, candidate] of found) candidates.set(reference, [...(candidates.get(reference) ?? []), candidate]);
+        unnamed.push(...nameless);
       }
-      return new ImagesDirectory(path, arch, candidates, trees);
+      return new ImagesDirectory(path, arch, candidates, unnamed, trees);
     } catch (error) {
       await Promise.all(trees.map((tree) => tree.close()));
       throw error;
@@ -61,6 +64,18 @@ export class ImagesDirectory implements ImageSource {
   /** Canonical references found, sorted. */
   get references(): readonly string[] {
     return [...this.#candidates.keys()].filter((key) => !isDigest(key)).sort();
+  }
+
+  /** Images that came without a name, as `docker save ID` leaves them. */
+  get unnamed(): number {
+    return this.#unnamed.length;
+  }
+
+  /** Gives the one image without a name this name. */
+  nameUnnamed(reference: Reference): void {
+    const [candidate] = this.#unnamed;
+    if (candidate === undefined || this.#unnamed.length > 1) throw new TypeError(`${this.description} has ${this.#unnamed.length} images without a name`);
+    this.#candidates.set(reference.canonical, [candidate]);
   }
 
   async resolve(reference: Reference): Promise<{ descriptor: PackageDescriptor; bytes: Uint8Array } | undefined> {
@@ -120,9 +135,10 @@ interface DockerEntry {
   readonly Layers: readonly string[];
 }
 
-/** Canonical references, and digests, with what they lead to. */
-async function listed(tree: FileTree): Promise<ReadonlyMap<string, Candidate>> {
+/** Canonical references, and digests, with what they lead to; and what nothing leads to. */
+async function listed(tree: FileTree): Promise<{ readonly found: ReadonlyMap<string, Candidate>; readonly nameless: readonly Candidate[] }> {
   const found = new Map<string, Candidate>();
+  const nameless: Candidate[] = [];
   if (await tree.has("index.json")) {
     const place: Place = { tree, open: (digest, start) => tree.read(`blobs/sha256/${digest.slice("sha256:".length)}`, start) };
     const { manifests } = (await readJson(tree, "index.json")) as { manifests?: readonly IndexEntry[] };
@@ -130,12 +146,12 @@ async function listed(tree: FileTree): Promise<ReadonlyMap<string, Candidate>> {
       if (mediaType === undefined || size === undefined || !isDigest(digest)) throw archiveInvalid(tree.path, "its index.json lists something that is no descriptor");
       const candidate: Candidate = { place, descriptor: async () => ({ mediaType, digest, size }) };
       found.set(digest, candidate);
-      for (const key of NAME_ANNOTATIONS) {
-        const reference = fullReference(annotations?.[key]);
-        if (reference !== undefined) found.set(reference, candidate);
-      }
+      const references = NAME_ANNOTATIONS.flatMap((key) => fullReference(annotations?.[key]) ?? []);
+      for (const reference of references) found.set(reference, candidate);
+      if (references.length === 0) nameless.push(candidate);
     }
   }
+  const layout = found.size > 0;
   if (await tree.has("manifest.json")) {
     const entries = (await readJson(tree, "manifest.json")) as readonly DockerEntry[];
     for (const entry of Array.isArray(entries) ? entries : []) {
@@ -145,9 +161,10 @@ async function listed(tree: FileTree): Promise<ReadonlyMap<string, Candidate>> {
         // `docker save` since 25 writes both lists; the OCI one keeps the upstream manifest.
         if (reference !== undefined && !found.has(reference)) found.set(reference, candidate);
       }
+      if (!layout && (entry.RepoTags ?? []).length === 0) nameless.push(candidate);
     }
   }
-  return found;
+  return { found, nameless };
 }
 
 /** Some exporters write only the tag (`3.10.2`), from which no name can be made. */

@@ -33,6 +33,8 @@ export interface OpenOptions extends PartOptions {
 export interface OpenedPackage extends PackageReader {
   readonly source: ByteSource;
   readonly layout: PackageLayout;
+  /** The bytes of an entry as they lie in the file, verified: for another package. */
+  stored(digest: Digest): AsyncIterable<Uint8Array>;
 }
 
 /** Opens the package in the file at `path`, or in the parts of which that is the first; see `openPackageSource` and `readPackage`. */
@@ -149,6 +151,10 @@ class SourcePackage implements OpenedPackage {
     if (content.size !== entry.size) throw packageCorrupt(this.path, entry.label, `it has ${content.size} bytes instead of ${entry.size}`);
     const found = content.digest();
     if (found !== entry.digest) throw packageCorrupt(this.path, entry.label, `its digest is ${found} instead of ${entry.digest}`);
+  }
+
+  stored(digest: Digest): AsyncIterable<Uint8Array> {
+    return this.#stored(this.#entry(digest));
   }
 
   async read(digest: Digest): Promise<Uint8Array> {

@@ -1,10 +1,11 @@
-/** Phase `addon`: CoreDNS and kube-proxy. */
+/** Phase `addon`: CoreDNS and kube-proxy, then the manifests that were added to the package. */
 import type { ClusterReader, KubeObject } from "../cluster/types.ts";
 import type { Action, Finding, Phase, PlanInput } from "../engine/types.ts";
 import { coreDnsObjects, corefile } from "../manifests/coredns.ts";
 import { kubeProxyObjects } from "../manifests/kube-proxy.ts";
 import { applyPatches } from "../manifests/patches.ts";
 import { object } from "./actions.ts";
+import { carriedManifests } from "./carried-manifests.ts";
 import type { NodeOutput } from "./node.ts";
 import { configuredPatches } from "./patches.ts";
 
@@ -19,11 +20,12 @@ export const addon: Phase<"addon", { readonly node: NodeOutput }, Record<never, 
   steps: [
     { id: "coredns", title: "Install CoreDNS" },
     { id: "kube-proxy", title: "Install kube-proxy" },
+    { id: "manifests", title: "Apply the manifests the package carries" },
   ],
   async plan(input) {
     const findings: Finding[] = [];
-    const actions = [...(await planCoreDns(input, findings)), ...planKubeProxy(input)];
-    return { actions, output: {}, findings };
+    const own = [...(await planCoreDns(input, findings)), ...planKubeProxy(input)];
+    return { actions: [...own, ...(await planManifests(input, own, findings))], output: {}, findings };
   },
 };
 
@@ -55,4 +57,21 @@ function planKubeProxy({ config, facts, from }: Input): Action[] {
   if (config.cluster.proxy.disabled === true) return [];
   return kubeProxyObjects(config, { proxyEnvironment: facts.proxyEnvironment, conntrackWritable: !from.node.machine.conntrackReadOnly })
     .map((value) => object(value, "replace", config.init.timeouts.kubernetesAPICall, { step: "kube-proxy" }));
+}
+
+/** Theirs come last, so that they may rely on DNS; what init itself makes they may not describe, or each would undo the other. */
+async function planManifests(input: Input, own: readonly Action[], findings: Finding[]): Promise<Action[]> {
+  const ids = new Set(own.map(({ id }) => id));
+  return (await carriedManifests(input)).flatMap(({ value, from }) => {
+    const action = object(value, "apply", input.config.init.timeouts.kubernetesAPICall, { step: "manifests", why: `from ${from} in the package` });
+    if (!ids.has(action.id)) return [{ ...action, id: groupedId(value) }];
+    findings.push({ check: "Manifest", severity: "error", message: `${from} in the package describes ${action.id}, which init makes itself`, hint: "Take it out of the manifest, or leave out the addon with --skip-phases and its part of the configuration." });
+    return [];
+  });
+}
+
+/** kubectl's way to tell kinds of one name apart: `certificate.cert-manager.io/shop/tls`. */
+function groupedId({ apiVersion, kind, metadata: { name, namespace } }: KubeObject): string {
+  const group = apiVersion.includes("/") ? `.${apiVersion.split("/", 1)[0]}` : "";
+  return `${kind.toLowerCase()}${group}/${namespace === undefined ? "" : `${namespace}/`}${name}`;
 }

@@ -15,7 +15,9 @@ import { credentialsFromKubeconfig } from "../../src/cluster/credentials-from-ku
 import { connectCluster } from "../../src/cluster/kube-client.ts";
 import { resolveInitConfig } from "../../src/config/resolve.ts";
 import type { EncryptionAlgorithm, ResolvedConfig } from "../../src/config/types.ts";
-import type { KubeObject } from "../../src/cluster/types.ts";
+import type { Cluster, KubeObject } from "../../src/cluster/types.ts";
+import { changeObjects } from "../../src/engine/change-objects.ts";
+import type { ObjectAction } from "../../src/engine/types.ts";
 import { controlPlanePods, firstEtcdPod } from "../../src/manifests/static-pods.ts";
 import { generateKey, publicKeyPem } from "../../src/pki/keys.ts";
 import { isProgram } from "../runtime/containerd-process.ts";
@@ -75,6 +77,40 @@ async function stop(child: ChildProcess | undefined): Promise<void> {
   await once(child, "exit");
 }
 
+/** In one go, as `init` does: the kinds are there a moment after their definitions, and what is asked again is answered from the server's own view of it. */
+async function applyManifest(cluster: Cluster): Promise<void> {
+  const of = (value: object): ObjectAction => ({ kind: "object", id: (value as KubeObject).metadata.name, object: value as KubeObject, policy: "apply", as: "admin", timeoutMs: 30_000 });
+  const web = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web", namespace: "shop" }, spec: {
+    selector: { matchLabels: { app: "web" } },
+    template: { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "web", image: "a:1", resources: { requests: { cpu: "1000m", memory: "1024Mi" } }, ports: [{ containerPort: 80 }] }] } },
+  } };
+  const actions = [
+    of({ apiVersion: "v1", kind: "Namespace", metadata: { name: "shop" } }),
+    of({ apiVersion: "apiextensions.k8s.io/v1", kind: "CustomResourceDefinition", metadata: { name: "tills.shop.example" }, spec: {
+      group: "shop.example", scope: "Namespaced", names: { plural: "tills", singular: "till", kind: "Till" },
+      versions: [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object", properties: { drawer: { type: "string" } } } } }],
+    } }),
+    of(web),
+    of({ apiVersion: "shop.example/v1", kind: "Till", metadata: { name: "one", namespace: "shop" }, drawer: "left" }),
+    of({ apiVersion: "v1", kind: "Secret", metadata: { name: "key", namespace: "shop" }, stringData: { token: "text" } }),
+  ];
+  const run = async (changes: readonly ObjectAction[]): Promise<string> => {
+    const told: string[] = [];
+    for await (const { id, status, detail } of changeObjects(changes, {
+      cluster, host: { now: () => new Date(), sleep: (ms) => sleep(ms) }, signal: new AbortController().signal, dryRun: false, toYaml: JSON.stringify,
+    })) told.push(`${id} ${status === "applied" ? detail : status}`);
+    return told.join(", ");
+  };
+  assert.equal(await run(actions), "shop created, tills.shop.example created, web created, one created, key created");
+  // "1000m" comes back as "1", and a list has defaults in its items.
+  assert.equal(await run(actions), "shop unchanged, tills.shop.example unchanged, web unchanged, one unchanged, key unchanged");
+  // Somebody else's field stays, ours comes back.
+  await cluster.patch({ apiVersion: "apps/v1", kind: "Deployment", name: "web", namespace: "shop" }, "strategic", { spec: { replicas: 3, template: { spec: { containers: [{ name: "web", image: "b:2" }] } } } });
+  assert.equal(await run(actions), "shop unchanged, tills.shop.example unchanged, web configured, one unchanged, key unchanged");
+  const spec = (await cluster.get({ apiVersion: "apps/v1", kind: "Deployment", name: "web", namespace: "shop" }))?.["spec"] as { replicas: number; template: { spec: { containers: { image: string }[] } } };
+  assert.deepEqual([spec.replicas, spec.template.spec.containers[0]?.image], [3, "a:1"]);
+}
+
 describe("etcd and kube-apiserver with our certificates and flags", { skip }, () => {
   for (const algorithm of ["RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-P256", "ECDSA-P384"] as const) {
     test(`answer over mutual TLS with ${algorithm}`, { timeout: 180_000 }, async () => {
@@ -123,6 +159,10 @@ describe("etcd and kube-apiserver with our certificates and flags", { skip }, ()
         ] as const) {
           const client = await as(name);
           try { assert.equal((await client.get(ref))?.metadata.name, wanted, name); } finally { await client.close(); }
+        }
+        if (algorithm === "ECDSA-P256") {
+          const client = await as("super-admin.conf");
+          try { await applyManifest(client); } finally { await client.close(); }
         }
         const other = await as("kubelet.conf");
         try { await assert.rejects(other.get({ apiVersion: "v1", kind: "Node", name: "cp2" }), { code: "API_FORBIDDEN" }); } finally { await other.close(); }

@@ -104,6 +104,15 @@ class MemoryCluster implements Cluster {
     return this.#write("PATCH", ref, merge(live, body) as KubeObject);
   }
 
+  async apply(object: KubeObject, options: { readonly dryRun?: true } = {}): Promise<KubeObject> {
+    const ref = refOf(object);
+    this.#begin("PATCH", ref);
+    const live = this.#store.objects.get(keyOf(ref));
+    if (live === undefined && ref.namespace !== undefined && !this.#store.objects.has(keyOf({ apiVersion: "v1", kind: "Namespace", name: ref.namespace }))) throw failure("API_NOT_FOUND", `namespaces "${ref.namespace}" not found`);
+    const merged = (live === undefined ? stored(object) : merge(live, stored(object))) as KubeObject;
+    return options.dryRun === true ? merged : this.#write("PATCH", ref, merged);
+  }
+
   async delete(ref: ObjectRef): Promise<void> {
     this.#begin("DELETE", ref);
     if (!this.#store.objects.has(keyOf(ref))) throw failure("API_NOT_FOUND", `${ref.kind} "${ref.name}" not found`);

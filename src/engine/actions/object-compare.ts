@@ -18,7 +18,7 @@ export interface CompareOptions {
 }
 
 /** Set by the API server, whatever a request says. */
-const serverFields = new Set(["resourceVersion", "uid", "creationTimestamp", "generation", "managedFields", "selfLink"]);
+export const serverFields: ReadonlySet<string> = new Set(["resourceVersion", "uid", "creationTimestamp", "generation", "managedFields", "selfLink"]);
 
 export function compareObjects(desired: KubeObject, live: KubeObject, options: CompareOptions): readonly Difference[] {
   const { status: _status, metadata, ...rest } = withEncodedStrings(desired);

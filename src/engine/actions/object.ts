@@ -1,11 +1,12 @@
 /** An API object, made by one of kubeadm's four ways (util/apiclient/idempotency.go). */
+import { isDeepStrictEqual } from "node:util";
 import type { Cluster, KubeObject, ObjectRef } from "../../cluster/types.ts";
 import { KubestickError, isKubestickError } from "../../errors.ts";
 import type { ActionContext } from "../context.ts";
 import type { ObjectAction } from "../types.ts";
 import { retrying, type Patience } from "./api-retry.ts";
 import type { Applied, Handler, Observation } from "./handler.ts";
-import { compareObjects, mergeInto } from "./object-compare.ts";
+import { compareObjects, mergeInto, serverFields } from "./object-compare.ts";
 import { differencesText, withoutSecrets } from "./object-text.ts";
 
 /** What this kind needs of a run; a command that only changes a cluster has no more. */
@@ -32,7 +33,21 @@ export async function observeObject(action: ObjectAction, context: ObjectContext
     : await retrying(patience(action, context, "reading"), async () => (await context.clients.cluster(action.as)).get(ref));
   const owner = action.owner === undefined || live === undefined ? undefined
     : context.dryRun ? await context.planned?.get(action.owner) : await (await context.clients.cluster(action.as)).get(action.owner);
-  return compared({ ...action, object: owned(action, owner) }, live, context);
+  const observed = compared({ ...action, object: owned(action, owner) }, live, context);
+  return action.policy === "apply" && observed.state === "differs" && live !== undefined && !context.dryRun ? await appliedAlready(action, live, context, observed) : observed;
+}
+
+/**
+ * What a manifest says and what the server makes of it differ in form (quantities, lists merged by key), so the server is asked what applying it
+ * would change, as `kubectl diff --server-side` does.
+ */
+async function appliedAlready(action: ObjectAction, live: KubeObject, context: ObjectContext, differs: Observation): Promise<Observation> {
+  const after = await retrying(patience(action, context, "comparing"), async () => (await context.clients.cluster(action.as)).apply(action.object, { dryRun: true }));
+  return isDeepStrictEqual(withoutServerFields(after), withoutServerFields(live)) ? { state: "same" } : differs;
+}
+
+function withoutServerFields({ metadata, status: _, ...rest }: KubeObject): object {
+  return { ...rest, metadata: Object.fromEntries(Object.entries(metadata).filter(([field]) => !serverFields.has(field))) };
 }
 
 export async function applyObject(action: ObjectAction, context: ObjectContext, observed: Extract<Observation, { state: "differs" }>): Promise<Applied> {
@@ -58,6 +73,11 @@ async function write(action: ObjectAction, cluster: Cluster): Promise<Applied> {
   if (action.owner !== undefined && owner === undefined) throw conflict(action.object, `its owner ${action.owner.kind.toLowerCase()} ${action.owner.name} does not exist`);
   const desired = owned(action, owner);
   if (policy === "patch") return await patch(desired, cluster);
+  if (policy === "apply") {
+    const existed = (await cluster.get(refOf(desired))) !== undefined;
+    await cluster.apply(desired);
+    return existed ? { what: "changed", detail: "configured" } : { what: "created", detail: "created" };
+  }
   if (policy === "absent") {
     await cluster.delete(refOf(desired));
     return { what: "removed", detail: "deleted" };
