@@ -15,11 +15,14 @@ export interface TrustSettings {
   readonly trustedKeys: readonly string[];
 }
 
+/** A package, or what a delta says of the one it makes, whose content cannot be read yet. */
+export type AskedPackage = Pick<PackageReader, "path" | "index" | "signers"> & Partial<Pick<PackageReader, "read">>;
+
 /**
  * Throws when the package is not signed as is asked for; returns the signers that count. The flag wins over the configuration, as everywhere;
  * what is baked into the executable that runs is asked for besides, for its own package too. `executable`: null for none.
  */
-export async function requireTrustedPackage(pkg: PackageReader, flags: TrustFlags | undefined = {}, settings?: TrustSettings, executable: string | null | undefined = runningExecutable()): Promise<readonly TrustedSigner[]> {
+export async function requireTrustedPackage(pkg: AskedPackage, flags: TrustFlags | undefined = {}, settings?: TrustSettings, executable: string | null | undefined = runningExecutable()): Promise<readonly TrustedSigner[]> {
   const policy = flags.signaturePolicy ?? (settings?.signaturePolicy === "Require" ? "require" : "auto");
   const sets: TrustedKeySet[] = [];
   if (flags.trustKeys !== undefined && flags.trustKeys.length > 0) sets.push({ from: "--trust-key", fingerprints: await fingerprintsOf(flags.trustKeys) });
@@ -34,8 +37,9 @@ async function fingerprintsOf(keys: readonly string[]): Promise<readonly Digest[
 }
 
 /** An executable whose own package is damaged cannot say whom it trusts; then it takes nothing at all. */
-async function keysOfExecutable(executable: string, pkg: PackageReader): Promise<readonly Digest[]> {
-  if (pkg.path === executable) return bakedKeys(pkg);
+async function keysOfExecutable(executable: string, pkg: AskedPackage): Promise<readonly Digest[]> {
+  const { read } = pkg;
+  if (pkg.path === executable && read !== undefined) return bakedKeys({ path: pkg.path, index: pkg.index, read: (digest) => read.call(pkg, digest) });
   let own: PackageReader;
   try {
     own = await openPackage(executable, { incomplete: true });

@@ -52,7 +52,7 @@ export class PackageOutput {
       for (const { path, size } of wanted) {
         await removeAbandoned(folder, basename(path));
         const temporary = temporaryName(path);
-        files.push({ path, size, temporary, handle: await open(temporary, "wx", 0o600) });
+        files.push({ path, size, temporary, handle: await open(temporary, "wx+", 0o600) });
       }
     } catch (error) {
       for (const { handle, temporary } of files) {
@@ -84,6 +84,20 @@ export class PackageOutput {
       this.length += length;
     }
     this.#hash.update(bytes);
+  }
+
+  /** Fills `buffer` with what was written from `offset` on. */
+  async readBack(offset: number, buffer: Uint8Array): Promise<Uint8Array> {
+    for (let filled = 0; filled < buffer.length; ) {
+      const at = offset + filled;
+      const piece = this.#pieces.find(({ from, to }) => from <= at && at < to);
+      if (piece === undefined || at >= this.length) throw new RangeError(`${offset} to ${offset + buffer.length} was not written yet`);
+      const { handle } = this.#files[piece.part - 1] as OpenFile;
+      const { bytesRead } = await handle.read(buffer, filled, Math.min(buffer.length - filled, piece.to - at), piece.at + (at - piece.from));
+      if (bytesRead === 0) throw new RangeError(`byte ${at} was written and is not there`);
+      filled += bytesRead;
+    }
+    return buffer;
   }
 
   /**
@@ -221,7 +235,7 @@ export function writeFailed(output: string, error: unknown): KubestickError {
 }
 
 /** A renamed file survives a power cut only when its directory is on disk too. */
-async function syncDirectory(path: string): Promise<void> {
+export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, "r");
   try {
     await handle.sync();

@@ -7,6 +7,7 @@ import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { KubestickError, errnoOf, isKubestickError } from "../errors.ts";
 import { openFileSource, type ByteSource } from "./byte-source.ts";
+import { DELTA_HEADER_SIZE, decodeDeltaHeader } from "./delta-format.ts";
 import { shortDigest } from "./digest.ts";
 import { readElf } from "./elf.ts";
 import { packageCorrupt, packageFormat, packageTruncated, packageUnreadable } from "./failures.ts";
@@ -66,6 +67,7 @@ export async function openPackageSource(path: string, options: PartOptions = {})
   try {
     const first = await readPartRecord(source);
     if (first === undefined) {
+      await refuseDelta(source);
       if ((options.parts ?? []).length > 0) throw notSplit(path);
       return source;
     }
@@ -75,6 +77,19 @@ export async function openPackageSource(path: string, options: PartOptions = {})
     await source.close();
     throw isKubestickError(error) ? error : packageUnreadable(path, error);
   }
+}
+
+/** The two files are easily confused: both were carried here together. */
+async function refuseDelta(source: ByteSource): Promise<void> {
+  const delta = decodeDeltaHeader(await readAt(source, 0, DELTA_HEADER_SIZE));
+  if (delta.is !== "intact") return;
+  const { base, target } = delta.value;
+  throw new KubestickError({
+    code: "PACKAGE_DELTA",
+    attempted: `reading the package in ${source.name}`,
+    happened: `It is a delta that leads from ${base.title} (${shortDigest(base.id)}) to ${target.title} (${shortDigest(target.id)}), not a package.`,
+    next: `Make the new package from it and the old one: \`kubestick package apply ${source.name} --base OLD -o NEW\`.`,
+  });
 }
 
 /**

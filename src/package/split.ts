@@ -102,7 +102,8 @@ export async function intactBytes(source: OpenedPackage, chunk: Chunk, buffer: U
   return bytes;
 }
 
-async function refuseToReplace(source: OpenedPackage, output: string): Promise<void> {
+/** Throws PACK_SPLIT_SAME when `output` is the package that is read, or a part of it. */
+export async function refuseToReplace(source: Pick<OpenedPackage, "path" | "source">, output: string): Promise<void> {
   const target = await stat(output).catch(() => undefined);
   if (target === undefined) return;
   for (const path of source.source.parts?.files.map((file) => file.path) ?? [source.path]) {
