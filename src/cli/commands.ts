@@ -9,6 +9,7 @@ import { clusterCommands, clusterGroups } from "./cluster-commands.ts";
 import { initPhaseCommands, initPhaseGroups } from "./init-phase-commands.ts";
 import { joinPhaseCommands, joinPhaseGroups } from "./join-phase-commands.ts";
 import { command, type Command, type CommandGroup } from "./command.ts";
+import { imagesCommands } from "./images-commands.ts";
 import { packageCopyCommands } from "./package-copy-commands.ts";
 import { config, criSocket, featureGates, imageRepository, initFlags, joinFlags, kubernetesVersion, longOutput, output, packageFile, packageFrom, packFlags, part, resetFlags, signaturePolicy, ticket, trustKey } from "./flag-tables.ts";
 
@@ -17,6 +18,7 @@ export const groups: readonly CommandGroup[] = [
   ...initPhaseGroups,
   ...joinPhaseGroups,
   { path: ["package"], summary: "Look into the package an executable carries" },
+  { path: ["images"], summary: "Images of this node and the packages that own them" },
   { path: ["token"], summary: "Bootstrap tokens" },
   ...clusterGroups,
   { path: ["config"], summary: "Configuration and images of a cluster" },
@@ -143,6 +145,7 @@ export const commands: readonly Command[] = [
     run: async (flags, positionals, io) => (await import("./package.ts")).repairCommand(flags, positionals, io),
   }),
   ...packageCopyCommands,
+  ...imagesCommands,
   command({
     path: ["package", "keygen"],
     summary: "Make a key with which packages are signed",
@@ -177,7 +180,7 @@ export const commands: readonly Command[] = [
     summary: "Add images, manifests and charts to a package, in a new file",
     description:
       "Writes a new kubestick file with everything the base carries and what is added. Neither a network nor a toolchain is needed.\n\n"
-      + "Images (archives of docker save or OCI, plain or compressed, and OCI layout folders) are loaded and pinned by init and join. Kubernetes manifests (.yaml, .yml, .json) "
+      + "Images (archives of docker save or OCI, plain or compressed, and OCI layout folders) are loaded and pinned by init, join and \"kubestick images load\". Kubernetes manifests (.yaml, .yml, .json) "
       + "are applied by init after its own addons; every image they start has to be in the package. Helm charts (.tgz) are carried as they are: \"kubestick package extract\" takes them out again.",
     examples: [
       { comment: "An application and what starts it, into a copy of this file", line: "kubestick package add shop.tar shop.yaml -o kubestick-shop" },

@@ -66,7 +66,7 @@ function addedText({ path, base, size, items, droppedSigners, awaitedKeys }: Add
   return `${path}: ${formatBytes(size)}, ${base} and ${parts.join(", ")}\n`
     + droppedSigners.map((signer) => `the signature of ${signerText(signer)} is over ${base} and does not hold for the new package, so it was left out\n`).join("")
     + (awaitedKeys.length === 0 ? "" : `not signed yet with ${awaitedKeys.join(" or ")}, which is baked in: it refuses itself until then\nnext: Sign it: kubestick package sign ${path} --sign-key FILE\n`)
-    + `next: Copy ${path} to the nodes; there, as root: init or join with it\n`;
+    + `next: Copy ${path} to the nodes; there, as root: init or join with it, or on a node that runs already: ./${path.slice(path.lastIndexOf("/") + 1)} images load\n`;
 }
 
 export async function packageExtractCommand(flags: Pick<PackageAddFlags, "from" | "out" | "output" | "part" | keyof TypedTrustFlags>, names: readonly string[], io: Io): Promise<void> {

@@ -13,6 +13,7 @@ const kindNames: Readonly<Record<ActionEvent["kind"], readonly [one: string, man
   kernel: ["kernel setting", "kernel settings"],
   route: ["route", "routes"],
   image: ["image", "images"],
+  "image-release": ["image to let go", "images to let go"],
   object: ["API object", "API objects"],
   "etcd-member": ["member of etcd", "members of etcd"],
   wait: ["wait", "waits"],

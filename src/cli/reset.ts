@@ -1,11 +1,8 @@
 /** `kubestick reset`: asks, then lets the engine run the reset: what the cluster left, and what the journal says was made. */
-import { resolveInitConfig } from "../config/resolve.ts";
-import type { ResolvedConfig } from "../config/types.ts";
 import { runReset } from "../engine/undo.ts";
-import { isKubestickError, KubestickError } from "../errors.ts";
+import { KubestickError } from "../errors.ts";
 import { resetFlow } from "../flows/reset.ts";
-import type { HostFacts } from "../host/types.ts";
-import { anyMachine } from "./any-machine.ts";
+import { configOfMachine } from "./machine-config.ts";
 import type { resetFlags } from "./flag-tables.ts";
 import type { FlagValues } from "./flags.ts";
 import type { Io, OutputFormat } from "./io.ts";
@@ -22,7 +19,7 @@ export async function resetCommand(flags: ResetFlags, io: Io, ports: MachinePort
     if (flags.yes !== true && flags.force !== true) await confirm(facts.hostname, io);
   }
   const events = runReset({
-    ...ports, pkg: undefined, config: configOf(facts), dryRun, signal: io.signal,
+    ...ports, pkg: undefined, config: configOfMachine(facts), dryRun, signal: io.signal,
     skipPhases: flags["skip-phases"] ?? [], force: flags.force === true, cleanupTmpDir: flags["cleanup-tmp-dir"] === true,
   }, resetFlow);
   const state = await renderRun(events, io, {
@@ -52,16 +49,6 @@ async function confirm(hostname: string, io: Io): Promise<void> {
     happened: answer.trim() === "" ? "No name was typed; nothing was changed." : `This node is ${hostname}, not ${answer.trim()}; nothing was changed.`,
     next: `Run the command again and type ${hostname}, or log in to the machine you meant.`,
   });
-}
-
-/** What has to be undone stands in the journal; the configuration only completes the engine's context, so a machine that has lost its address can be reset, too. */
-function configOf(facts: HostFacts): ResolvedConfig {
-  try {
-    return resolveInitConfig({ options: {}, facts }).config;
-  } catch (error) {
-    if (!isKubestickError(error)) throw error;
-    return resolveInitConfig({ options: {}, facts: anyMachine }).config;
-  }
 }
 
 function notRoot(uid: number): KubestickError {

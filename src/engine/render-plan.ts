@@ -124,6 +124,7 @@ function fieldsOf(action: Action): Readonly<Record<string, unknown>> {
     case "kernel": return "module" in action ? { module: action.module } : "swap" in action ? { swap: action.swap } : { sysctl: action.sysctl, value: action.value };
     case "route": return { route: action.route };
     case "image": return { reference: action.image.reference, digest: action.image.target.digest, socket: action.socket, ...(action.alsoAs === undefined ? {} : { alsoAs: action.alsoAs }) };
+    case "image-release": return { image: action.image, packages: action.packages, socket: action.socket };
     case "object": return { policy: action.policy, as: action.as, object: withoutSecrets(action) };
     case "etcd-member": return { state: action.state, name: action.name, peerUrl: action.peerUrl, endpoints: action.endpoints };
     case "wait": return { title: action.title, probe: action.probe, timeoutMs: action.timeoutMs };

@@ -92,6 +92,18 @@ export interface ImageAction extends ActionBase {
 }
 
 /**
+ * None of these packages owns the image any more. Without an owner, and with no container made from it, what this program made of it goes:
+ * an image it brought is removed, one it found loses the pin.
+ */
+export interface ImageReleaseAction extends ActionBase {
+  readonly kind: "image-release";
+  readonly socket: string;
+  /** Image id, the digest of its configuration. */
+  readonly image: string;
+  readonly packages: readonly Digest[];
+}
+
+/**
  * An API object. Policies as kubeadm's helpers (`docs/ARCHITECTURE.md` names the files):
  * - `replace`: POST; when it exists, PUT.
  * - `mutate`:  POST; when it exists, the desired fields are merged into the live object (kubeadm-config).
@@ -230,7 +242,7 @@ export interface RulesAction extends ActionBase {
 
 export type Action =
   | FileAction | PayloadAction | DirectoryAction | RemoveAction | UnitAction | KernelAction | RouteAction
-  | ImageAction | ObjectAction | EtcdMemberAction | WaitAction
+  | ImageAction | ImageReleaseAction | ObjectAction | EtcdMemberAction | WaitAction
   | SurveyAction | UnmountAction | SandboxesAction | ContentsAction | InterfaceAction | RulesAction;
 
 // ---------------------------------------------------------------- phases

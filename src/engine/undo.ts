@@ -47,6 +47,9 @@ export function surveyOf(entries: readonly JournalEntry[]): SurveyRecord | undef
   return Array.isArray(undo?.["places"]) && Array.isArray(undo["interfaces"]) ? undo as SurveyRecord : undefined;
 }
 
+/** Loading images makes no machine a node of ours: whoever made it is to say whether it may be emptied. */
+const packageRecordId = "file/var/lib/kubestick/packages.json";
+
 class Reset {
   readonly #context: ResetContext;
   readonly #phases: readonly ResetPhase[];
@@ -118,7 +121,7 @@ class Reset {
   async #plan(phase: ResetPhase, { journal, clients }: UndoContext): Promise<{ readonly actions: readonly Action[]; readonly findings?: readonly Finding[] }> {
     const { host, config, dryRun, force, cleanupTmpDir } = this.#context;
     const input: ResetInput = {
-      facts: await host.facts(), read: host, criSocket: config.init.nodeRegistration.criSocket, survey: surveyOf(journal.entries), recorded: journal.entries.length > 0,
+      facts: await host.facts(), read: host, criSocket: config.init.nodeRegistration.criSocket, survey: surveyOf(journal.entries), recorded: journal.entries.some(({ kind, id }) => kind !== "image" && id !== packageRecordId),
       made: { has: (id) => journal.has(id) }, etcd: membersReader(clients), dryRun, force: force === true, cleanupTmpDir: cleanupTmpDir === true,
     };
     try {

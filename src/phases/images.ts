@@ -1,31 +1,44 @@
 /** Phase `images`: everything the package carries goes into the runtime, straight from the file; then the gate. The kubelet is not started before the gate opens. */
-import type { Phase } from "../engine/types.ts";
+import type { Action, Phase, PlanInput } from "../engine/types.ts";
 import { requiredImages } from "../manifests/images.ts";
 import type { PackageImage } from "../package/types.ts";
 import { image, wait } from "./actions.ts";
 import { flannelImages } from "./cni.ts";
+import { recordPackage } from "./package-record.ts";
 
 export const images: Phase<"images", Record<never, never>, Record<never, never>> = {
   id: "images",
   title: "Load the carried images into the container runtime",
   needs: [],
-  async plan({ config, pkg, runtime, assets }) {
+  async plan(input) {
+    const { config, pkg, runtime, assets } = input;
     const socket = config.init.nodeRegistration.criSocket;
     const required = requiredImages(config);
     const pause = required.find((candidate) => candidate.role === "pause")?.reference;
-    // A runtime that was there before us starts sandboxes from the pause image it is configured with; ours gets that name too, so nothing is pulled.
-    const alias = runtime?.sandboxImage !== undefined && runtime.sandboxImage !== "" && runtime.sandboxImage !== pause ? runtime.sandboxImage : undefined;
+    const alias = pauseAlias(runtime, pause);
     const carried = pkg?.images ?? [];
-    const actions = carried.map((carriedImage) => image(socket, carriedImage, carriedImage.reference === pause && alias !== undefined ? [alias] : []));
     const network = config.install.cni === "flannel" ? flannelImages(assets.text("bundle/cni/flannel.yaml")) : [];
     const wanted = [...required.map((candidate) => candidate.reference), ...network, ...(alias === undefined ? [] : [alias])];
     const gate = wanted.flatMap((reference) => {
       const found = carried.find((candidate) => candidate.reference === reference);
       return found === undefined ? [reference] : [reference, digestReference(found)];
     });
-    return { actions: [...actions, wait("images", "The runtime has every image of this cluster", { type: "images", socket, references: gate }, 30_000)], output: {} };
+    return { actions: [...(await loadActions(input, pause)), wait("images", "The runtime has every image of this cluster", { type: "images", socket, references: gate }, 30_000)], output: {} };
   },
 };
+
+/** All that the package carries. `pause`: its image that sandboxes start from. The record of packages comes last: it tells of what is there. */
+export async function loadActions(input: Pick<PlanInput<never>, "config" | "pkg" | "carried" | "runtime" | "read" | "now">, pause: string | undefined): Promise<readonly Action[]> {
+  const socket = input.config.init.nodeRegistration.criSocket;
+  const alias = pauseAlias(input.runtime, pause);
+  const images = (input.pkg?.images ?? []).map((carried) => image(socket, carried, carried.reference === pause && alias !== undefined ? [alias] : []));
+  return [...images, ...(await recordPackage(input))];
+}
+
+/** A runtime that was there before us starts sandboxes from the pause image it is configured with; ours gets that name too, so nothing is pulled. */
+function pauseAlias(runtime: PlanInput<never>["runtime"], pause: string | undefined): string | undefined {
+  return runtime?.sandboxImage !== undefined && runtime.sandboxImage !== "" && runtime.sandboxImage !== pause ? runtime.sandboxImage : undefined;
+}
 
 /** `registry.k8s.io/pause@sha256:...` */
 export function digestReference(carried: PackageImage): string {

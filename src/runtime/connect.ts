@@ -6,6 +6,7 @@
  * Start at `connectRuntime`; `cri.ts` asks, `containerd-import.ts` brings images, `rpc.ts` carries both.
  */
 import { KubestickError } from "../errors.ts";
+import { ContainerdHoldings } from "./containerd-holdings.ts";
 import { containerdProtos } from "./containerd-proto.ts";
 import { ContainerdImporter } from "./containerd-import.ts";
 import { criOver } from "./cri.ts";
@@ -33,12 +34,26 @@ export function connectRuntime(socket: string): Runtime {
     return known.name === "containerd";
   }
 
+  const holdings = new ContainerdHoldings(channel, cri);
+
   return {
     ...cri,
 
-    async hasImage(image, alsoAs = []) {
+    async inventory() {
+      if (await isContainerd()) return await inWordsOfRuntime(socket, "listing images", () => holdings.inventory());
+      const users = await cri.imageUsers();
+      return (await cri.images()).map((image) => ({ ...image, owners: [], users: users.get(image.id) ?? 0 }));
+    },
+
+    async releaseImage(id, packages) {
+      // No other runtime was ever given an image by us.
+      if (!(await isContainerd())) return "owned";
+      return await inWordsOfRuntime(socket, `releasing the image ${id}`, () => holdings.release(id, packages));
+    },
+
+    async hasImage(image, alsoAs = [], owner) {
       const attempted = `looking for the image ${image.reference}`;
-      if (await isContainerd()) return await inWordsOfRuntime(socket, attempted, () => importer.has(image, alsoAs));
+      if (await isContainerd()) return await inWordsOfRuntime(socket, attempted, () => importer.has(image, alsoAs, owner));
       // Another runtime may have been filled by other means: then nothing needs to be imported.
       for (const name of allNames(namesOf(image, alsoAs))) {
         if ((await cri.image(name)) === undefined) return false;

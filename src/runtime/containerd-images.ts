@@ -38,6 +38,10 @@ export class ImageRecords {
     }
   }
 
+  async all(): Promise<readonly ImageRecord[]> {
+    return (await this.#channel.call<{ images: readonly ImageRecord[] }>(`${imagesService}List`, {})).images;
+  }
+
   async withTarget(digest: string): Promise<readonly ImageRecord[]> {
     const { images } = await this.#channel.call<{ images: readonly ImageRecord[] }>(`${imagesService}List`, { filters: [`target.digest==${digest}`] });
     return images;

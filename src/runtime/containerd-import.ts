@@ -16,11 +16,17 @@ import { allNames, namesOf, normalizedName, parseReference, type ImageNames } fr
 import type { RpcChannel } from "./rpc.ts";
 import type { ImportOptions } from "./types.ts";
 
+/** Which package an image is here for, one label each: the digest of its index in short, and in full as the value. */
+export function ownerLabel(owner: string): string {
+  return `${ownerPrefix}${owner.slice("sha256:".length, "sha256:".length + 12)}`;
+}
+export const ownerPrefix = "kubestick.io/package.";
+
 /** The CRI plugin's own marks (containerd `internal/cri/labels`): without the first it would add its records again, the second is the pin. */
 const managedLabel = "io.cri-containerd.image";
-const pinnedLabel = "io.cri-containerd.pinned";
+export const pinnedLabel = "io.cri-containerd.pinned";
 /** Ours: `created`, or `adopted` for a record that was there and only got the pin. Removal touches nothing without it. */
-const ownLabel = "kubestick.io/image";
+export const ownLabel = "kubestick.io/image";
 const leaseLabel = "kubestick.io/import";
 const leaseHours = 24;
 
@@ -65,11 +71,12 @@ export class ContainerdImporter {
     this.#leases = new Leases(channel);
   }
 
-  async has(image: PackageImage, alsoAs: readonly string[]): Promise<boolean> {
+  async has(image: PackageImage, alsoAs: readonly string[], owner?: string): Promise<boolean> {
     const names = namesOf(image, alsoAs);
     for (const name of allNames(names)) {
       const record = await this.#records.get(name);
       if (record?.target?.digest !== image.target.digest || record.labels[managedLabel] !== "managed" || record.labels[pinnedLabel] !== "pinned") return false;
+      if (owner !== undefined && record.labels[ownerLabel(owner)] !== owner) return false;
     }
     const snapshots = await this.#unpacker();
     const chainId = chainIds(image.layers.map((layer) => layer.diffId)).at(-1);
@@ -95,7 +102,7 @@ export class ContainerdImporter {
     const chainId = chainIds(image.layers.map((layer) => layer.diffId)).at(-1);
     if (chainId !== undefined) await this.#content.label(image.config.digest, { [snapshotLabel(snapshots)]: chainId });
     signal?.throwIfAborted();
-    for (const name of allNames(names)) await this.#name(name, image.target);
+    for (const name of allNames(names)) await this.#name(name, image.target, options.owner);
     await this.#waitVisible(image, names, signal);
     // This run's lease and those that killed runs left for the same image.
     await this.#leases.deleteLabelled(leaseLabel, image.manifest.digest);
@@ -114,7 +121,7 @@ export class ContainerdImporter {
       if (record.name === `${repository}@${target.digest}`) return !otherTags.some((tag) => tag.name.startsWith(`${repository}:`));
       return record.name.startsWith("sha256:") && otherTags.length === 0;
     });
-    for (const record of going.filter(({ labels }) => labels[ownLabel] === "adopted")) await this.#records.update(record.name, target, { [pinnedLabel]: "", [ownLabel]: "" });
+    for (const record of going.filter(({ labels }) => labels[ownLabel] === "adopted")) await this.#records.update(record.name, target, withoutOurMarks(record.labels));
     const created = going.filter(({ labels }) => labels[ownLabel] === "created");
     for (const [position, record] of created.entries()) await this.#records.delete(record.name, position === created.length - 1);
   }
@@ -186,14 +193,19 @@ export class ContainerdImporter {
   }
 
   /** As the CRI plugin's `createOrUpdateImageReference`, and always pinned. */
-  async #name(name: string, target: PackageDescriptor): Promise<void> {
-    const marks = { [managedLabel]: "managed", [pinnedLabel]: "pinned" };
+  async #name(name: string, target: PackageDescriptor, owner: string | undefined): Promise<void> {
+    const owned = owner === undefined ? {} : { [ownerLabel(owner)]: owner };
+    const marks = { [managedLabel]: "managed", [pinnedLabel]: "pinned", ...owned };
     if (await this.#records.create(name, target, { ...marks, [ownLabel]: "created" })) return;
     const record = await this.#records.get(name);
     const moved = record?.target?.digest !== target.digest;
     const unmarked = record?.labels[managedLabel] !== "managed" || record.labels[pinnedLabel] !== "pinned";
     // A record that somebody else pinned stays unmarked: its pin is not ours to take away.
-    if (moved || unmarked) await this.#records.update(name, target, { ...marks, [ownLabel]: record?.labels[ownLabel] ?? "adopted" });
+    const unowned = owner !== undefined && record?.labels[ownerLabel(owner)] !== owner;
+    // Whose image a name that moved was before does not matter any more.
+    const former = moved ? Object.fromEntries(Object.keys(record?.labels ?? {}).filter((key) => key.startsWith(ownerPrefix)).map((key) => [key, ""])) : {};
+    if (unowned && !moved && !unmarked) await this.#records.update(name, target, owned);
+    if (moved || unmarked) await this.#records.update(name, target, { ...former, ...marks, [ownLabel]: record?.labels[ownLabel] ?? "adopted" });
   }
 
   /** Names under which CRI does not give this image, pinned, yet. */
@@ -239,6 +251,12 @@ async function showsPins(cri: Cri): Promise<boolean> {
 
 function snapshotLabel(snapshots: Snapshots): string {
   return `containerd.io/gc.ref.snapshot.${snapshots.snapshotter}`;
+}
+
+/** What an adopted record loses when it is ours no more; an empty value removes a label. */
+export function withoutOurMarks(labels: Labels): Labels {
+  const owners = Object.keys(labels).filter((key) => key.startsWith(ownerPrefix)).map((key) => [key, ""] as const);
+  return { [pinnedLabel]: "", [ownLabel]: "", ...Object.fromEntries(owners) };
 }
 
 /** References that no label expresses yet. The key does not matter to the garbage collector, only its prefix and the value do. */

@@ -123,4 +123,17 @@ message ApplyRequest { Descriptor diff = 1; repeated Mount mounts = 2; bool sync
 message ApplyResponse { Descriptor applied = 1; }
 `;
 
-export const containerdProtos: readonly string[] = [content, images, leases, snapshots, diff];
+const containers = `
+syntax = "proto3";
+package containerd.services.containers.v1;
+
+service Containers {
+  rpc List(ListContainersRequest) returns (ListContainersResponse);
+}
+
+message Container { string id = 1; map<string, string> labels = 2; string image = 3; }
+message ListContainersRequest { repeated string filters = 1; }
+message ListContainersResponse { repeated Container containers = 1; }
+`;
+
+export const containerdProtos: readonly string[] = [content, images, leases, snapshots, diff, containers];

@@ -72,6 +72,7 @@ message Container {
   string id = 1;
   string pod_sandbox_id = 2;
   ContainerMetadata metadata = 3;
+  string image_ref = 5;
   ContainerState state = 6;
   int64 created_at = 7;
   map<string, string> labels = 8;

@@ -11,6 +11,8 @@ export interface Cri extends RuntimeReader {
   removeSandbox(id: string): Promise<void>;
   /** Mount point of the default snapshotter's file system: in containerd its last part names the snapshotter. */
   imageFileSystem(): Promise<string | undefined>;
+  /** How many containers were made from an image, by its id. Sandboxes do not tell theirs. */
+  imageUsers(): Promise<ReadonlyMap<string, number>>;
 }
 
 interface ImageMessage {
@@ -24,13 +26,14 @@ interface ImageMessage {
 interface ContainerMessage {
   readonly id: string;
   readonly podSandboxId: string;
+  readonly imageRef: string;
   readonly metadata: { readonly name: string; readonly attempt: number } | null;
   readonly state: string;
   readonly createdAt: number;
   readonly labels: Readonly<Record<string, string>>;
 }
 
-interface ContainerStatusMessage extends Omit<ContainerMessage, "podSandboxId"> {
+interface ContainerStatusMessage extends Omit<ContainerMessage, "podSandboxId" | "imageRef"> {
   readonly startedAt: number;
   readonly finishedAt: number;
   readonly exitCode: number;
@@ -131,7 +134,7 @@ export function criOver(channel: RpcChannel): Cri {
       }
       if (status === null) return undefined;
       return {
-        ...toContainer({ ...status, podSandboxId: listed.podSandboxId }),
+        ...toContainer({ ...status, podSandboxId: listed.podSandboxId, imageRef: listed.imageRef }),
         exitCode: status.exitCode,
         reason: status.reason,
         message: status.message,
@@ -139,6 +142,12 @@ export function criOver(channel: RpcChannel): Cri {
         ...(status.finishedAt > 0 ? { finishedAt: fromNanoseconds(status.finishedAt) } : {}),
         logPath: status.logPath,
       };
+    },
+
+    async imageUsers(): Promise<ReadonlyMap<string, number>> {
+      const users = new Map<string, number>();
+      for (const { imageRef } of await listContainers()) users.set(imageRef, (users.get(imageRef) ?? 0) + 1);
+      return users;
     },
 
     async stopSandbox(id: string): Promise<void> {

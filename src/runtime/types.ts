@@ -77,13 +77,35 @@ export interface ImportOptions {
   readonly open: (digest: Digest) => AsyncIterable<Uint8Array>;
   /** Further names for the same image, e.g. the pause image under the name an existing runtime is configured with. */
   readonly alsoAs?: readonly string[];
+  /** Digest of the index of the package that brings the image: it owns the image from then on, besides others. */
+  readonly owner?: Digest;
   readonly progress?: ByteProgress;
   readonly signal?: AbortSignal;
 }
 
+/** An image with what it is here for. */
+export interface InventoryImage extends RuntimeImage {
+  /** Digests of the packages that own it (`ImportOptions.owner`), sorted. */
+  readonly owners: readonly string[];
+  /** `created`: this program brought it. `adopted`: it was there before and this program only pinned it. */
+  readonly ours?: "created" | "adopted";
+  /** Containers and pod sandboxes that were made from it, running or not. */
+  readonly users: number;
+}
+
+/** `used`, `owned`: it stays as it is otherwise. `unpinned`: it was there before us, so only the pin went. */
+export type ImageRelease = "removed" | "unpinned" | "used" | "owned";
+
 export interface Runtime extends RuntimeReader {
-  /** True when the image's every blob, name and pin is in place and it is unpacked. */
-  hasImage(image: PackageImage, alsoAs?: readonly string[]): Promise<boolean>;
+  /** True when the image's every blob, name and pin is in place and it is unpacked; with `owner`, also that package's mark. */
+  hasImage(image: PackageImage, alsoAs?: readonly string[], owner?: Digest): Promise<boolean>;
+  /** Every image the runtime has. Of a runtime that is not containerd without owners. */
+  inventory(): Promise<readonly InventoryImage[]>;
+  /**
+   * These packages do not own the image `id` any more. When none is left and nothing was made from the image, what this program made of it is
+   * taken away: an image it brought is removed, one it found is unpinned. Idempotent.
+   */
+  releaseImage(id: string, packages: readonly string[]): Promise<ImageRelease>;
   /** Streams missing blobs into the content store, names the image by tag and by digest, pins and unpacks it. Idempotent; resumes after a crash. */
   importImage(image: PackageImage, options: ImportOptions): Promise<void>;
   /** Removes names this program gave (and the pin); content goes with the runtime's own garbage collection. */

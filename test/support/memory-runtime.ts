@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { KubestickError } from "../../src/errors.ts";
 import type { PackageImage } from "../../src/package/types.ts";
-import type { ContainerDetail, ImportOptions, Runtime, RuntimeImage, RuntimeInfo, RuntimeStatus, Sandbox } from "../../src/runtime/types.ts";
+import type { ContainerDetail, ImageRelease, ImportOptions, InventoryImage, Runtime, RuntimeImage, RuntimeInfo, RuntimeStatus, Sandbox } from "../../src/runtime/types.ts";
 import type { WriteLedger } from "./write-ledger.ts";
 
 /** What a machine has one of, however many connections there are to it. */
@@ -11,6 +11,10 @@ export class MemoryRuntimeStore {
   readonly blobs = new Map<string, Uint8Array>();
   /** Reference to image. */
   readonly names = new Map<string, RuntimeImage>();
+  /** Image id to the packages that own it; an id that is missing was not brought by us. */
+  readonly owners = new Map<string, Set<string>>();
+  /** Image id to containers made from it. */
+  readonly users = new Map<string, number>();
   readonly sandboxes: Sandbox[] = [];
   readonly containers: ContainerDetail[] = [];
   /** Whether anything listens at the socket; a test ties it to the state of a unit. */
@@ -72,8 +76,9 @@ class MemoryRuntime implements Runtime {
     return (await this.containers()).find((container) => container.id === id);
   }
 
-  async hasImage(image: PackageImage, alsoAs: readonly string[] = []): Promise<boolean> {
+  async hasImage(image: PackageImage, alsoAs: readonly string[] = [], owner?: string): Promise<boolean> {
     this.#reach();
+    if (owner !== undefined && this.#store.owners.get(image.config.digest)?.has(owner) !== true) return false;
     const blobs = [image.manifest, image.config, ...image.layers].every(({ digest }) => this.#store.blobs.has(digest));
     return blobs && namesOf(image, alsoAs).every((name) => this.#store.names.get(name)?.pinned === true);
   }
@@ -105,6 +110,37 @@ class MemoryRuntime implements Runtime {
       ledger.write(`image ${name}`);
       names.set(name, entry);
     }
+    const known = this.#store.owners.get(entry.id) ?? new Set<string>();
+    if (options.owner !== undefined && !known.has(options.owner)) ledger.write(`owner of ${image.reference}`);
+    this.#store.owners.set(entry.id, options.owner === undefined ? known : known.add(options.owner));
+  }
+
+  async inventory(): Promise<readonly InventoryImage[]> {
+    return (await this.images()).map((image) => ({
+      ...image, owners: [...(this.#store.owners.get(image.id) ?? [])].sort(), users: this.#store.users.get(image.id) ?? 0,
+      ...(this.#store.owners.has(image.id) ? { ours: "created" as const } : {}),
+    }));
+  }
+
+  async releaseImage(id: string, packages: readonly string[]): Promise<ImageRelease> {
+    this.#reach();
+    const { ledger, names, owners, users } = this.#store;
+    const left = owners.get(id);
+    if (left === undefined) return "owned";
+    for (const owner of packages) {
+      if (!left.has(owner)) continue;
+      ledger.write(`release ${id.slice(0, 19)} ${owner.slice(0, 19)}`);
+      left.delete(owner);
+    }
+    if (left.size > 0) return "owned";
+    if ((users.get(id) ?? 0) > 0) return "used";
+    for (const [name, image] of [...names]) {
+      if (image.id !== id) continue;
+      ledger.write(`remove image ${name}`);
+      names.delete(name);
+    }
+    owners.delete(id);
+    return "removed";
   }
 
   async removeImage(reference: string): Promise<void> {

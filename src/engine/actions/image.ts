@@ -8,11 +8,11 @@ export const image: Handler<ImageAction> = {
   slow: true,
   journaled: true,
 
-  async observe({ socket, image: wanted, alsoAs }, { clients, dryRun }) {
+  async observe({ socket, image: wanted, alsoAs }, { clients, dryRun, pkg }) {
     const bytes = wanted.layers.reduce((sum, layer) => sum + layer.size, wanted.config.size + wanted.manifest.size);
     const detail = `${bytes} bytes from the package`;
     try {
-      return (await clients.runtime(socket).hasImage(wanted, alsoAs)) ? { state: "same" } : { state: "differs", detail };
+      return (await clients.runtime(socket).hasImage(wanted, alsoAs, pkg?.indexDigest)) ? { state: "same" } : { state: "differs", detail };
     } catch (error) {
       // A plan for a bare machine: the runtime is among the things still to come.
       if (dryRun && isKubestickError(error)) return { state: "differs", detail };
@@ -36,13 +36,14 @@ export const image: Handler<ImageAction> = {
       open: (digest) => pkg.open(digest),
       ...(alsoAs === undefined ? {} : { alsoAs }),
       progress: ({ done, total, label }) => { progress(done, total, "bytes", label); },
+      owner: pkg.indexDigest,
       signal,
     });
     return { what: "created", detail: "imported" };
   },
 
-  async verify({ socket, image: wanted, alsoAs }, { clients }) {
-    return (await clients.runtime(socket).hasImage(wanted, alsoAs)) ? { state: "same" } : { state: "differs", detail: "the runtime does not have all of it" };
+  async verify({ socket, image: wanted, alsoAs }, { clients, pkg }) {
+    return (await clients.runtime(socket).hasImage(wanted, alsoAs, pkg?.indexDigest)) ? { state: "same" } : { state: "differs", detail: "the runtime does not have all of it" };
   },
 
   async undo(entry, { clients, sandboxes }) {

@@ -6,6 +6,7 @@ import { etcdMember } from "./etcd-member.ts";
 import { file } from "./file.ts";
 import type { Handler } from "./handler.ts";
 import { image } from "./image.ts";
+import { imageRelease } from "./image-release.ts";
 import { networkInterface } from "./interface.ts";
 import { kernel } from "./kernel.ts";
 import { object } from "./object.ts";
@@ -20,7 +21,7 @@ import { unmount } from "./unmount.ts";
 import { wait } from "./wait.ts";
 
 export const handlers: { readonly [Kind in Action["kind"]]: Handler<Extract<Action, { readonly kind: Kind }>> } = {
-  file, payload, directory, remove, unit, kernel, route, image, object, "etcd-member": etcdMember, wait,
+  file, payload, directory, remove, unit, kernel, route, image, "image-release": imageRelease, object, "etcd-member": etcdMember, wait,
   survey, unmount, sandboxes: pods, contents, interface: networkInterface, rules,
 };
 
