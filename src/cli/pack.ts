@@ -65,6 +65,8 @@ export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal): Pac
     imagesDirectory: flags.images,
     lockFile: flags.lock,
     split: flags.split === undefined ? undefined : parseByteSize("--split", flags.split),
+    compression: flags.compression as PackOptions["compression"],
+    layers: flags.layers as PackOptions["layers"],
     cache: flags.cache,
     signKey: flags["sign-key"],
     signer: flags.signer,

@@ -12,7 +12,7 @@ import { KubestickError, errnoOf, messageOf } from "../errors.ts";
 import { BlobCache } from "./blob-cache.ts";
 import { CHART_KIND, MANIFEST_KIND } from "./carried-kinds.ts";
 import { readChart } from "./chart.ts";
-import { collectLayers, describeImage, layerJobs, type ResolvedImage } from "./collect.ts";
+import { collectLayers, describeImage, layerJobs, type ResolvedImage, type Stores } from "./collect.ts";
 import { Digester, digestOf } from "./digest.ts";
 import { ELF_MAGIC } from "./elf.ts";
 import { CHUNK_SIZE } from "./file-bytes.ts";
@@ -110,7 +110,7 @@ export async function addToPackage(options: AddOptions, report: (event: AddEvent
     report({ type: "step", step: "read", title: `Read ${options.items.length === 1 ? "what is to be added" : `the ${options.items.length} things to be added`}` });
     for (const item of options.items) await addition.take(item);
     await addition.judge();
-    const stores = { cache: new BlobCache(work, http), zstd: new ZstdStore(work) };
+    const stores = { cache: new BlobCache(work, http), zstd: new ZstdStore(work, "fast") };
     const { platforms, documents, entries } = await addition.content(stores);
     const { kubernetesVersion, cni } = base.index;
     const baked = await bakedKeys(base);
@@ -219,13 +219,13 @@ class Addition {
   }
 
   /** The whole of the new package: entries of the base that are still referred to, in their order, then what is new. */
-  async content(stores: Parameters<typeof collectLayers>[1]): Promise<{ readonly platforms: readonly PackagePlatform[]; readonly documents: readonly PackageDocument[]; readonly entries: readonly EntrySource[] }> {
+  async content(stores: Stores): Promise<{ readonly platforms: readonly PackagePlatform[]; readonly documents: readonly PackageDocument[]; readonly entries: readonly EntrySource[] }> {
     const { index } = this.#base;
     const all = [...this.#images.values()].flat();
     const jobs = layerJobs(all);
     const total = jobs.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
     const byLabel = new Map<string, number>();
-    const layers = await collectLayers(jobs, stores, {
+    const layers = await collectLayers(jobs, "recompressed", stores, {
       expect: () => undefined,
       fetched: () => undefined,
       progress: (label, done) => {
@@ -253,7 +253,7 @@ class Addition {
       ...platforms.flatMap(({ images, binaries }) => [...images.flatMap(entriesOf), ...binaries.map(({ digest }) => digest)]),
       ...documents.map(({ digest }) => digest),
     ]);
-    const kept = index.entries.filter(({ digest }) => used.has(digest)).map(({ offset: _, chunks: __, ...entry }): EntrySource => ({ ...entry, open: () => this.#base.stored(entry.digest) }));
+    const kept = index.entries.filter(({ digest }) => used.has(digest)).map(({ offset: _, chunks: __, ...entry }): EntrySource => ({ ...entry, open: () => this.#base.stored(entry.digest).open() }));
     return { platforms, documents, entries: [...kept, ...fresh] };
   }
 

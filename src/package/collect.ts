@@ -9,7 +9,7 @@ import { KubestickError } from "../errors.ts";
 import type { BlobCache } from "./blob-cache.ts";
 import { CHUNK_SIZE } from "./file-bytes.ts";
 import type { ImageView } from "./image.ts";
-import { inspectLayer, type LayerFacts } from "./layer.ts";
+import { decompressed, inspectLayer, type LayerFacts } from "./layer.ts";
 import type { ListedSource } from "./lists.ts";
 import { readMembers } from "./members.ts";
 import { parallel } from "./parallel.ts";
@@ -63,8 +63,11 @@ export function layerJobs(images: readonly ResolvedImage[]): readonly LayerJob[]
   return [...jobs.values()];
 }
 
-/** Fetches (or, for local sources, only reads) each layer and finds out what it unpacks to. */
-export async function collectLayers(jobs: readonly LayerJob[], { cache, zstd }: Stores, meter: FetchMeter, signal?: AbortSignal): Promise<ReadonlyMap<Digest, CollectedLayer>> {
+/** `recompressed`: the tar by itself as zstd where that is smaller; `published`: always the published blob. Docs: `docs/decisions/layers-as-zstd.md`. */
+export type LayerForm = "recompressed" | "published";
+
+/** Fetches (or, for local sources, only reads) each layer, finds out what it unpacks to and chooses the form in which it travels. */
+export async function collectLayers(jobs: readonly LayerJob[], form: LayerForm, { cache, zstd }: Stores, meter: FetchMeter, signal?: AbortSignal): Promise<ReadonlyMap<Digest, CollectedLayer>> {
   const collected = await parallel(jobs, DOWNLOADS, signal, async ({ view, descriptor, label }, stop): Promise<[Digest, CollectedLayer]> => {
     const request = { reference: view.reference, descriptor };
     let open: () => AsyncIterable<Uint8Array>;
@@ -77,14 +80,19 @@ export async function collectLayers(jobs: readonly LayerJob[], { cache, zstd }: 
     }
     const facts = await inspectLayer(descriptor, stoppable(open(), stop), label);
     meter.progress(label, descriptor.size);
-    // The bytes of a compressed layer travel as they are. A plain tar (docker save) would only make the stick larger.
-    if (facts.compression === "none" && descriptor.size > 0) {
-      const entry = (await zstd.find(descriptor.digest, label, stop)) ?? (await zstd.add(open(), label, stop));
-      return [descriptor.digest, { entry, facts }];
-    }
-    return [descriptor.digest, { entry: asItIs(descriptor, label, open), facts }];
+    const published = asItIs(descriptor, label, open);
+    // A plain tar (docker save) is its own content: as zstd it is still the published blob.
+    if (descriptor.size === 0 || (form === "published" && facts.compression !== "none")) return [descriptor.digest, { entry: published, facts }];
+    const packed = (await zstd.find(facts.diffId, label, stop)) ?? (await compress(zstd, decompressed(stoppable(open(), stop)), facts.unpackedSize, label, meter, stop));
+    return [descriptor.digest, { entry: packed.length < descriptor.size ? packed : published, facts }];
   });
   return new Map(collected);
+}
+
+/** Told as work of its own: it takes longer than the download. */
+async function compress(zstd: ZstdStore, content: AsyncIterable<Uint8Array>, size: number, label: string, meter: FetchMeter, signal: AbortSignal): Promise<EntrySource> {
+  meter.expect(size);
+  return await zstd.add(content, label, signal, (done) => meter.progress(`${label}, compressing`, done));
 }
 
 /** The index's record of an image, and its entries in reading order. Throws when a layer is not what the image's config promises. */
@@ -168,7 +176,7 @@ export async function collectBinaries(
     const [single] = source.binaries;
     if (single !== undefined && single.from === undefined) {
       const open = (): AsyncIterable<Uint8Array> => createReadStream(file.path, { highWaterMark: CHUNK_SIZE }) as AsyncIterable<Uint8Array>;
-      entries.set(single.name, (await zstd.find(digest, single.name, stop)) ?? (await zstd.add(open(), single.name, stop)));
+      entries.set(single.name, (await zstd.find(digest, single.name, stop)) ?? (await compress(zstd, open(), file.size, single.name, meter, stop)));
     } else {
       const wanted = new Map(source.binaries.map((binary) => [binary.from ?? binary.name, binary.name]));
       await readMembers(file.path, label, [...wanted.keys()], async (member, content) => {

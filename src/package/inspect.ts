@@ -98,7 +98,9 @@ export function summarize(index: PackageIndex, signers: readonly PackageSigner[]
 
 function platformSummary({ arch, images, binaries }: PackagePlatform, entries: ReadonlyMap<Digest, PackageEntry>, stored: (digests: Iterable<Digest>) => number): PlatformSummary {
   const layers = new Map(images.flatMap((image) => image.layers.map((layer) => [layer.digest, layer] as const)));
-  const blobs = new Map(images.flatMap((image) => [image.target, image.manifest, image.config, ...image.layers].map(({ digest, size }) => [digest, size] as const)));
+  // A layer that travels as its tar leaves only what it unpacks to.
+  const kept = images.flatMap((image) => [image.target, image.manifest, image.config, ...image.layers.filter((layer) => layer.entry === layer.digest)]);
+  const blobs = new Map(kept.map(({ digest, size }) => [digest, size] as const));
   return {
     arch,
     images: images.map((image): ImageSummary => ({

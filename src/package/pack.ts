@@ -11,7 +11,7 @@ import { dirname, join, resolve } from "node:path";
 import { KubestickError, isKubestickError } from "../errors.ts";
 import { temporaryName } from "./abandoned.ts";
 import { BlobCache, cacheFailed } from "./blob-cache.ts";
-import { collectBinaries, collectLayers, describeImage, layerJobs, type FetchMeter, type ResolvedImage, type ResolvedSource } from "./collect.ts";
+import { collectBinaries, collectLayers, describeImage, layerJobs, type FetchMeter, type LayerForm, type ResolvedImage, type ResolvedSource } from "./collect.ts";
 import { HttpClient } from "./http.ts";
 import { viewImage, type ImageSource } from "./image.ts";
 import { ImagesDirectory } from "./layout-source.ts";
@@ -31,7 +31,7 @@ import { freeSpace, noSpace } from "./space.ts";
 import { trustedKeyDocuments } from "./trust.ts";
 import type { Digest, PackageBinary, PackageImage, PackageSigner } from "./types.ts";
 import { inspectExecutable, writePackage } from "./writer.ts";
-import { ZstdStore } from "./zstd-store.ts";
+import { ZstdStore, type Compression } from "./zstd-store.ts";
 
 export interface PackOptions {
   /** A kubestick executable, bare or packed; its own architecture unless `arch` says another one is meant. */
@@ -52,6 +52,10 @@ export interface PackOptions {
   readonly lockFile?: string | undefined;
   /** Largest file, in bytes; a longer package becomes several. */
   readonly split?: number | undefined;
+  /** Default recompressed. */
+  readonly layers?: LayerForm | undefined;
+  /** Default best. */
+  readonly compression?: Compression | undefined;
   /** Default `$XDG_CACHE_HOME/kubestick`, `~/.cache/kubestick`. */
   readonly cache?: string | undefined;
   /** Private key file with which the package is signed, and the name of who signs. */
@@ -152,14 +156,14 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
     await requireRoom(options.output, cache, bare.length, jobs);
     const meter = new Meter(report);
     for (const { descriptor } of jobs) meter.expect(descriptor.size);
-    report({ type: "step", step: "fetch", title: `Fetch ${images.length} images and ${downloads.length} downloads` });
-    const stores = { cache, zstd: new ZstdStore(cacheDirectory) };
+    report({ type: "step", step: "fetch", title: `Fetch and compress ${images.length} images and ${downloads.length} downloads` });
+    const stores = { cache, zstd: new ZstdStore(cacheDirectory, options.compression ?? "best") };
     const beforeFetch = async (bytes: number): Promise<void> => {
       const free = await freeSpace(cacheDirectory);
       if (free < bytes) throw noSpace(cacheDirectory, bytes, free, "--cache");
     };
     const binaries = await collectBinaries(downloads, servers, stores, meter, beforeFetch, signal);
-    const layers = await collectLayers(jobs, stores, meter, signal);
+    const layers = await collectLayers(jobs, options.layers ?? "recompressed", stores, meter, signal);
     const described = images.map((image) => describeImage(image, layers));
 
     report({ type: "step", step: "write", title: `Write ${options.output}` });

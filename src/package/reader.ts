@@ -18,7 +18,7 @@ import { FOOTER_SIZE, FORMAT_VERSION, HEADER_SIZE, MAX_INDEX_SIZE, MAX_SIGNATURE
 import { decodeIndex } from "./package-index.ts";
 import { openPackageSource, type PartOptions } from "./part-source.ts";
 import { decodeSignatures, verifiedSigners } from "./signatures.ts";
-import type { ByteProgress, Damage, Digest, PackageEntry, PackageIndex, PackageReader, PackageSigner } from "./types.ts";
+import type { ByteProgress, Damage, Digest, PackageEntry, PackageIndex, PackageReader, PackageSigner, StoredBytes } from "./types.ts";
 
 const MAX_READ = 16 * 1024 * 1024;
 /** What comes out of the decoder at once. */
@@ -33,8 +33,6 @@ export interface OpenOptions extends PartOptions {
 export interface OpenedPackage extends PackageReader {
   readonly source: ByteSource;
   readonly layout: PackageLayout;
-  /** The bytes of an entry as they lie in the file, verified: for another package. */
-  stored(digest: Digest): AsyncIterable<Uint8Array>;
 }
 
 /** Opens the package in the file at `path`, or in the parts of which that is the first; see `openPackageSource` and `readPackage`. */
@@ -153,8 +151,9 @@ class SourcePackage implements OpenedPackage {
     if (found !== entry.digest) throw packageCorrupt(this.path, entry.label, `its digest is ${found} instead of ${entry.digest}`);
   }
 
-  stored(digest: Digest): AsyncIterable<Uint8Array> {
-    return this.#stored(this.#entry(digest));
+  stored(digest: Digest): StoredBytes {
+    const entry = this.#entry(digest);
+    return { encoding: entry.encoding, digest: entry.stored, size: entry.length, open: () => this.#stored(entry) };
   }
 
   async read(digest: Digest): Promise<Uint8Array> {

@@ -143,6 +143,15 @@ export interface PackageSigner {
   readonly name: string | undefined;
 }
 
+/** An entry's bytes as they lie in the file, for whoever understands the encoding itself. */
+export interface StoredBytes {
+  readonly encoding: PackageEntry["encoding"];
+  /** Of the stored bytes. */
+  readonly digest: Digest;
+  readonly size: number;
+  open(): AsyncIterable<Uint8Array>;
+}
+
 /** Opens what a package carries. Every stream verifies while it is read and fails at the first chunk that is not as packed, naming entry and place. */
 export interface PackageReader {
   /** Path or address, for messages. */
@@ -156,6 +165,8 @@ export interface PackageReader {
   readonly signers: readonly PackageSigner[];
   /** Decoded content of an entry, in order. Back-pressure: the file is read as fast as the consumer takes it. */
   open(digest: Digest): AsyncIterable<Uint8Array>;
+  /** The same entry without decoding it; verified by its chunk hashes. */
+  stored(digest: Digest): StoredBytes;
   /** A small entry whole (manifests, configs); refuses more than 16 MiB. */
   read(digest: Digest): Promise<Uint8Array>;
   /** Hashes every byte once, in file order, and returns what is not as packed. */

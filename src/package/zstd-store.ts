@@ -19,20 +19,28 @@ import { decompressed } from "./layer.ts";
 import type { Digest } from "./types.ts";
 import type { EntrySource } from "./writer.ts";
 
-/** Go executables: 9 saves a tenth over 3 and still runs at disk speed; 19 saves little more and takes minutes. */
-const LEVEL = 9;
+/** `best`: for packages, which are made once and carried often. `fast`: where somebody waits. */
+export type Compression = "best" | "fast";
+
+/**
+ * Go executables: 9 saves a tenth over 3 and still runs at disk speed. 18 saves an eighth more at a hundredth of the speed of a disk, a minute or two
+ * for a whole package; 19 half a hundredth more for half as much time again. All need the same to be read.
+ */
+const LEVELS: Readonly<Record<Compression, number>> = { best: 18, fast: 9 };
 const PIECE = 1024 * 1024;
-/** An encoder with this window holds some 50 MB. Two keep two cores busy. */
+/** An encoder with this window holds some 50 to 70 MB. Two keep two cores busy. */
 const AT_ONCE = 2;
 
 export class ZstdStore {
   readonly #directory: string;
   readonly #waiting: (() => void)[] = [];
   #free = AT_ONCE;
+  readonly #level: number;
   #ready: Promise<void> | undefined;
 
-  constructor(cacheDirectory: string) {
-    this.#directory = join(cacheDirectory, `zstd-${process.versions["zstd"]}-${LEVEL}-${PIECE}`);
+  constructor(cacheDirectory: string, compression: Compression) {
+    this.#level = LEVELS[compression];
+    this.#directory = join(cacheDirectory, `zstd-${process.versions["zstd"]}-${this.#level}-${PIECE}`);
   }
 
   /** The stored form of content whose digest is already known, if an earlier run made it and it still unpacks to that digest. */
@@ -58,14 +66,14 @@ export class ZstdStore {
     return undefined;
   }
 
-  /** Compresses while reading once; the content's digest is found on the way. */
-  async add(chunks: AsyncIterable<Uint8Array>, label: string, signal?: AbortSignal): Promise<EntrySource> {
+  /** Compresses while reading once; the content's digest is found on the way. `onBytes`: of the content so far. */
+  async add(chunks: AsyncIterable<Uint8Array>, label: string, signal?: AbortSignal, onBytes?: (done: number) => void): Promise<EntrySource> {
     this.#ready ??= this.#prepare();
     await this.#ready;
     if (this.#free > 0) this.#free -= 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
-      return await this.#compress(chunks, label, signal);
+      return await this.#compress(chunks, label, signal, onBytes);
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#free += 1;
@@ -73,13 +81,13 @@ export class ZstdStore {
     }
   }
 
-  async #compress(chunks: AsyncIterable<Uint8Array>, label: string, signal: AbortSignal | undefined): Promise<EntrySource> {
+  async #compress(chunks: AsyncIterable<Uint8Array>, label: string, signal: AbortSignal | undefined, onBytes: ((done: number) => void) | undefined): Promise<EntrySource> {
     const temporary = temporaryName(join(this.#directory, `entry${(counter += 1)}`));
     const content = new Digester();
     const stored = new Digester();
-    const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_windowLog]: ZSTD_WINDOW_LOG, [constants.ZSTD_c_checksumFlag]: 0 } });
+    const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: this.#level, [constants.ZSTD_c_windowLog]: ZSTD_WINDOW_LOG, [constants.ZSTD_c_checksumFlag]: 0 } });
     try {
-      await pipeline(Readable.from(inPieces(chunks), { objectMode: false, highWaterMark: PIECE }), passing(content), compress, passing(stored), createWriteStream(temporary, { flags: "wx" }), signal === undefined ? {} : { signal });
+      await pipeline(Readable.from(inPieces(chunks), { objectMode: false, highWaterMark: PIECE }), passing(content, onBytes), compress, passing(stored), createWriteStream(temporary, { flags: "wx" }), signal === undefined ? {} : { signal });
       const digest = content.digest();
       const path = this.#pathOf(digest);
       await rename(temporary, path);
@@ -129,10 +137,11 @@ async function* inPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
   if (filled > 0) yield piece.subarray(0, filled);
 }
 
-function passing(digester: Digester): Transform {
+function passing(digester: Digester, onBytes?: (done: number) => void): Transform {
   return new Transform({
     transform(chunk: Uint8Array, _encoding: BufferEncoding, callback: TransformCallback): void {
       digester.update(chunk);
+      onBytes?.(digester.size);
       callback(null, chunk);
     },
   });

@@ -85,12 +85,15 @@ async function checkDisk({ pkg, read, made, config }: Input, machine: MachineDec
     if ((await read.stat(binary.path))?.size !== binary.size) await need(binary.path, binary.size, "programs");
   }
   const blobs = new Map<string, number>();
+  let passing = 0;
   for (const image of pkg.images) {
     if (made.has(`image/${image.reference}`)) continue;
     for (const blob of [image.target, image.manifest, image.config]) blobs.set(blob.digest, blob.size);
-    for (const layer of image.layers) blobs.set(layer.digest, layer.size + layer.unpackedSize);
+    // A layer that travels as its tar is in containerd's store only until it is unpacked; two of them at a time are not much beside the slack, large ones are.
+    for (const layer of image.layers) blobs.set(layer.digest, layer.unpackedSize + (layer.entry === layer.digest ? layer.size : 0));
+    for (const { entry, digest } of image.layers) if (entry !== digest) passing = Math.max(passing, pkg.entries.find((candidate) => candidate.digest === entry)?.length ?? 0);
   }
-  await need("/var/lib/containerd", [...blobs.values()].reduce((sum, size) => sum + size, 0), "images");
+  await need("/var/lib/containerd", [...blobs.values()].reduce((sum, size) => sum + size, passing), "images");
   if (config.joining?.role !== "worker" && config.cluster.etcd.local !== undefined && !made.has("file/etc/kubernetes/manifests/etcd.yaml")) await need(config.cluster.etcd.local.dataDir, 32 * 1024 * 1024, "etcd");
   return [...needs.values()].filter((entry) => entry.free < entry.bytes).map((entry) => ({
     message: `${entry.mount} has ${entry.free} bytes free, ${entry.bytes} bytes are needed (${[...entry.what].join(", ")}): ${entry.bytes - entry.free} bytes short`,

@@ -91,15 +91,18 @@ export class Leases {
     await this.#channel.call(`${leasesService}AddResource`, { id, resource: { id: resource, type } });
   }
 
+  /** `collect`: waits for a garbage collection, so that what only this lease held is gone when this resolves. */
+  async delete(id: string, collect: boolean): Promise<void> {
+    try {
+      await this.#channel.call(`${leasesService}Delete`, { id, sync: collect }, { timeoutMs: 120_000 });
+    } catch (error) {
+      if (!isRpcStatus(error, rpcStatus.notFound)) throw error;
+    }
+  }
+
   async deleteLabelled(key: string, value: string): Promise<void> {
     const { leases } = await this.#channel.call<{ leases: readonly { id: string }[] }>(`${leasesService}List`, { filters: [`labels."${key}"==${value}`] });
-    for (const { id } of leases) {
-      try {
-        await this.#channel.call(`${leasesService}Delete`, { id });
-      } catch (error) {
-        if (!isRpcStatus(error, rpcStatus.notFound)) throw error;
-      }
-    }
+    for (const { id } of leases) await this.delete(id, false);
   }
 }
 
@@ -122,8 +125,8 @@ export class Snapshots {
     }
   }
 
-  /** Unpacks one layer onto its parent and commits it under its chain ID: the steps of containerd's `core/unpack/unpacker.go`. */
-  async unpack(layer: PackageLayer, chainId: string, parent: string | undefined, options: { readonly metadata: Readonly<Record<string, string>>; readonly signal?: AbortSignal | undefined }): Promise<void> {
+  /** Unpacks one layer, from the blob that `from` describes, onto its parent and commits it under its chain ID: the steps of containerd's `core/unpack/unpacker.go`. */
+  async unpack(layer: PackageLayer, from: PackageDescriptor, chainId: string, parent: string | undefined, options: { readonly metadata: Readonly<Record<string, string>>; readonly signal?: AbortSignal | undefined }): Promise<void> {
     const { snapshotter } = this;
     // The key's form is containerd's `UnpackKeyFormat`: its CRI plugin and `ctr` know by the prefix that this is an extraction.
     const key = `extract-${Date.now() % 1_000_000_000}-${randomBytes(3).toString("base64url")} ${chainId}`;
@@ -139,7 +142,7 @@ export class Snapshots {
     }
     try {
       // sync_fs: without it the files of the layer may be lost in a power cut although the snapshot is already recorded as complete.
-      const { applied } = await this.#channel.call<{ applied: { digest: string } | null }>(`${diffService}Apply`, { diff: plain(layer), mounts, syncFs: true }, { metadata, signal, timeoutMs: unpackTimeoutMs });
+      const { applied } = await this.#channel.call<{ applied: { digest: string } | null }>(`${diffService}Apply`, { diff: plain(from), mounts, syncFs: true }, { metadata, signal, timeoutMs: unpackTimeoutMs });
       if (applied?.digest !== layer.diffId) throw wrongDiffId(layer, applied?.digest);
       await this.#channel.call(`${snapshotsService}Commit`, { snapshotter, name: chainId, key, labels }, { metadata, timeoutMs: 60_000 });
     } catch (error) {

@@ -9,7 +9,7 @@ import { randomBytes } from "node:crypto";
 import { KubestickError } from "../errors.ts";
 import type { PackageDescriptor, PackageImage, PackageLayer } from "../package/types.ts";
 import { chainIds } from "./chain-id.ts";
-import { ContentStore, type Labels } from "./containerd-content.ts";
+import { ContentStore, type Labels, type WriteOptions } from "./containerd-content.ts";
 import { ImageRecords, Leases, Snapshots } from "./containerd-images.ts";
 import type { Cri } from "./cri.ts";
 import { allNames, namesOf, normalizedName, parseReference, type ImageNames } from "./image-names.ts";
@@ -30,6 +30,9 @@ export const ownLabel = "kubestick.io/image";
 const leaseLabel = "kubestick.io/import";
 const leaseHours = 24;
 
+/** Released layers above this are taken off the disk at once. */
+const worthCollecting = 16 * 1024 * 1024;
+
 /** The CRI plugin learns of new names through containerd's event stream, within milliseconds on an idle machine. */
 const visibleTimeoutMs = 15_000;
 
@@ -38,8 +41,26 @@ interface Blob extends PackageDescriptor {
   readonly labels: Labels;
 }
 
-/** Every blob of the image once, with the references containerd itself writes on a pull (`core/images` `ChildGCLabels`). */
-function blobsOf(image: PackageImage): readonly Blob[] {
+type Metadata = Readonly<Record<string, string>>;
+
+/** A layer's tar on its way into a snapshot. */
+interface Travelling extends PackageDescriptor {
+  readonly position: number;
+  readonly what: string;
+  open(): AsyncIterable<Uint8Array>;
+}
+
+function travellingAs(layer: PackageLayer, position: number, { open, stored }: ImportOptions): Travelling {
+  const bytes = stored?.(layer.entry) ?? { encoding: "identity", digest: layer.entry, size: layer.unpackedSize, open: () => open(layer.entry) };
+  const mediaType = `application/vnd.oci.image.layer.v1.tar${bytes.encoding === "zstd" ? "+zstd" : ""}`;
+  return { mediaType, digest: bytes.digest, size: bytes.size, position, what: `layer ${position + 1}`, open: () => bytes.open() };
+}
+
+/**
+ * Every blob of the image that stays, once, with the references containerd itself writes on a pull (`core/images` `ChildGCLabels`; without the layers
+ * that are not kept, `ChildGCLabelsFilterLayers`).
+ */
+function blobsOf(image: PackageImage, kept: ReadonlySet<string>): readonly Blob[] {
   const blobs = new Map<string, Blob>();
   const add = (what: string, descriptor: PackageDescriptor, labels: Labels): void => {
     if (!blobs.has(descriptor.digest)) blobs.set(descriptor.digest, { mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size, what, labels });
@@ -47,10 +68,14 @@ function blobsOf(image: PackageImage): readonly Blob[] {
   // Of an index only this platform's manifest exists here, and only what exists is labelled.
   if (image.target.digest !== image.manifest.digest) add("index", image.target, { "containerd.io/gc.ref.content.m.0": image.manifest.digest });
   const children: Record<string, string> = { "containerd.io/gc.ref.content.config": image.config.digest };
-  image.layers.forEach((layer, position) => (children[`containerd.io/gc.ref.content.l.${position}`] = layer.digest));
+  image.layers.forEach((layer, position) => {
+    if (kept.has(layer.digest)) children[`containerd.io/gc.ref.content.l.${position}`] = layer.digest;
+  });
   add("manifest", image.manifest, children);
   add("configuration", image.config, {});
-  image.layers.forEach((layer, position) => add(`layer ${position + 1}`, layer, {}));
+  image.layers.forEach((layer, position) => {
+    if (kept.has(layer.digest)) add(`layer ${position + 1}`, layer, {});
+  });
   return [...blobs.values()];
 }
 
@@ -60,6 +85,8 @@ export class ContainerdImporter {
   readonly #content: ContentStore;
   readonly #records: ImageRecords;
   readonly #leases: Leases;
+  readonly #turns = new Map<string, Promise<void>>();
+  #released = 0;
   #showsPins: boolean | undefined;
   #snapshots: Snapshots | undefined;
 
@@ -80,7 +107,8 @@ export class ContainerdImporter {
     }
     const snapshots = await this.#unpacker();
     const chainId = chainIds(image.layers.map((layer) => layer.diffId)).at(-1);
-    for (const blob of blobsOf(image)) {
+    const published = new Set(image.layers.filter(({ digest, entry }) => entry === digest).map(({ digest }) => digest as string));
+    for (const blob of blobsOf(image, published)) {
       const info = await this.#content.info(blob.digest);
       if (info === undefined || Object.keys(missingLabels(info.labels, blob.labels)).length > 0) return false;
       if (blob.digest === image.config.digest && chainId !== undefined && info.labels[snapshotLabel(snapshots)] !== chainId) return false;
@@ -93,8 +121,7 @@ export class ContainerdImporter {
     const { signal } = options;
     const names = namesOf(image, options.alsoAs);
     const snapshots = await this.#unpacker();
-    const lease = `kubestick-${Date.now()}-${randomBytes(4).toString("hex")}`;
-    await this.#leases.create(lease, { [leaseLabel]: image.manifest.digest, "containerd.io/gc.expire": new Date(Date.now() + leaseHours * 3_600_000).toISOString() });
+    const lease = await this.#leaseFor(image);
     const metadata = { "containerd-lease": lease };
 
     await this.#store(image, lease, metadata, snapshots, options);
@@ -126,70 +153,155 @@ export class ContainerdImporter {
     for (const [position, record] of created.entries()) await this.#records.delete(record.name, position === created.length - 1);
   }
 
-  /** Layers are unpacked one after the other while the next ones are still being written. */
-  async #store(image: PackageImage, lease: string, metadata: Readonly<Record<string, string>>, snapshots: Snapshots, options: ImportOptions): Promise<void> {
-    const blobs = blobsOf(image);
-    const total = blobs.reduce((sum, blob) => sum + blob.size, 0);
-    let done = 0;
-    const stored = new Set<string>();
+  /**
+   * Layers are unpacked one after the other while the next ones are still being written. One that travels as its tar alone is in the content
+   * store only until its snapshot is committed; what is there already is neither read nor written.
+   */
+  async #store(image: PackageImage, lease: string, metadata: Metadata, snapshots: Snapshots, options: ImportOptions): Promise<void> {
+    const kept = await this.#keptLayers(image, lease);
+    const blobs = blobsOf(image, kept);
     const chain = chainIds(image.layers.map((layer) => layer.diffId));
+    const unpacked = await this.#unpackedLayers(chain, lease, snapshots);
+    const travelling = image.layers.flatMap((layer, position): Travelling[] => (kept.has(layer.digest) || position < unpacked ? [] : [travellingAs(layer, position, options)]));
+    const total = [...blobs, ...travelling].reduce((sum, { size }) => sum + size, 0);
+    let done = 0;
     const abort = new AbortController();
     const signal = options.signal === undefined ? abort.signal : AbortSignal.any([options.signal, abort.signal]);
-    let unpacking: Promise<void> = Promise.resolve();
-    let queued = 0;
+    /** The unpacking of every layer so far, in order. */
+    const unpacking: Promise<void>[] = [];
     let unpackFailure: { readonly error: unknown } | undefined;
-
-    const unpackWhatIsThere = (): void => {
-      for (; queued < image.layers.length && stored.has((image.layers[queued] as PackageLayer).digest); queued += 1) {
-        const layer = image.layers[queued] as PackageLayer;
-        const [chainId, parent] = [chain[queued] as string, chain[queued - 1]];
-        unpacking = unpacking.then(() => this.#unpackLayer(layer, chainId, parent, lease, metadata, snapshots, signal));
-        unpacking.catch((error: unknown) => {
-          // Stops the write that is under way: there is no use in storing layers on top of one that cannot be unpacked.
-          unpackFailure ??= { error };
-          abort.abort();
-        });
-      }
+    const said = (what: string): ((count: number) => void) => (count) => options.progress?.({ done: (done += count), total, label: `${image.reference} ${what}` });
+    const unpackNext = (work: () => Promise<void>): void => {
+      const previous = unpacking.at(-1) ?? Promise.resolve();
+      const next = previous.then(work);
+      next.catch((error: unknown) => {
+        // Stops the write that is under way: there is no use in storing layers on top of one that cannot be unpacked.
+        unpackFailure ??= { error };
+        abort.abort();
+      });
+      unpacking.push(next);
     };
 
     try {
-      for (const blob of blobs) {
-        const label = `${image.reference} ${blob.what}`;
-        const before = done;
-        options.progress?.({ done, total, label });
-        await this.#leases.add(lease, "content", blob.digest);
-        const present = await this.#content.info(blob.digest);
-        if (present === undefined) {
-          await this.#content.write(blob, {
-            open: () => options.open(blob.digest),
-            labels: blob.labels,
-            metadata,
-            signal,
-            onBytes: (count) => options.progress?.({ done: (done += count), total, label }),
-          });
-        }
-        done = before + blob.size;
-        // Also after a write: when another client stored the blob in the meantime, it did so with its own labels.
-        const labels = present?.labels ?? (await this.#content.info(blob.digest))?.labels ?? {};
-        await this.#content.label(blob.digest, freeKeys(labels, missingLabels(labels, blob.labels)));
-        options.progress?.({ done, total, label });
+      const stored = new Set<string>();
+      const keep = async (blob: Blob): Promise<void> => {
+        if (stored.has(blob.digest)) return;
         stored.add(blob.digest);
-        unpackWhatIsThere();
+        const before = done;
+        said(blob.what)(0);
+        await this.#keep(blob, lease, { open: () => options.open(blob.digest), labels: blob.labels, metadata, signal, onBytes: said(blob.what) });
+        done = before + blob.size;
+        said(blob.what)(0);
+      };
+      for (const blob of blobs) if (!image.layers.some(({ digest }) => digest === blob.digest)) await keep(blob);
+      for (const [position, layer] of image.layers.entries()) {
+        const [chainId, parent] = [chain[position] as string, chain[position - 1]];
+        const blob = blobs.find(({ digest }) => digest === layer.digest);
+        if (blob !== undefined) {
+          await keep(blob);
+          unpackNext(async () => {
+            if (position >= unpacked) await this.#unpackLayer(layer, layer, chainId, parent, lease, metadata, snapshots, signal);
+            await this.#content.label(layer.digest, { "containerd.io/uncompressed": layer.diffId });
+          });
+          continue;
+        }
+        const bytes = travelling.find((candidate) => candidate.position === position);
+        if (bytes === undefined) continue;
+        // One is being unpacked while one is written: however many layers an image has, no more than these lie on the disk in both forms.
+        await unpacking.at(-2);
+        const ownLease = await this.#leaseFor(image);
+        const before = done;
+        said(bytes.what)(0);
+        await this.#bring(bytes, ownLease, { open: bytes.open, labels: {}, metadata: { "containerd-lease": ownLease }, signal, onBytes: said(bytes.what) });
+        done = before + bytes.size;
+        said(bytes.what)(0);
+        unpackNext(async () => {
+          await this.#unpackLayer(layer, bytes, chainId, parent, lease, metadata, snapshots, signal);
+          await this.#release(ownLease, bytes.size);
+        });
       }
-      await unpacking;
+      await unpacking.at(-1);
     } catch (error) {
       // Of the two the one that came first is the cause; the other only says that it was stopped.
       const cause = options.signal?.aborted === true ? error : (unpackFailure?.error ?? error);
       abort.abort();
-      await unpacking.catch(() => undefined);
+      await unpacking.at(-1)?.catch(() => undefined);
       throw cause;
     }
   }
 
-  async #unpackLayer(layer: PackageLayer, chainId: string, parent: string | undefined, lease: string, metadata: Readonly<Record<string, string>>, snapshots: Snapshots, signal: AbortSignal): Promise<void> {
-    await this.#leases.add(lease, `snapshots/${snapshots.snapshotter}`, chainId);
-    if (!(await snapshots.isCommitted(chainId))) await snapshots.unpack(layer, chainId, parent, { metadata, signal });
-    await this.#content.label(layer.digest, { "containerd.io/uncompressed": layer.diffId });
+  /** Layers whose published blob belongs into the content store: those the package carries as published, and those that somebody brought before us. */
+  async #keptLayers(image: PackageImage, lease: string): Promise<ReadonlySet<string>> {
+    const kept = new Set<string>();
+    for (const { digest, entry } of image.layers) {
+      if (entry !== digest) {
+        await this.#leases.add(lease, "content", digest);
+        if ((await this.#content.info(digest)) === undefined) continue;
+      }
+      kept.add(digest);
+    }
+    return kept;
+  }
+
+  /** How many layers from the bottom are unpacked already, and held by the lease from now on. */
+  async #unpackedLayers(chain: readonly string[], lease: string, snapshots: Snapshots): Promise<number> {
+    for (let count = chain.length; count > 0; count -= 1) {
+      const chainId = chain[count - 1] as string;
+      await this.#leases.add(lease, `snapshots/${snapshots.snapshotter}`, chainId);
+      if (await snapshots.isCommitted(chainId)) return count;
+    }
+    return 0;
+  }
+
+  /** A blob that stays, with the labels the garbage collector follows. */
+  async #keep(blob: Blob, lease: string, write: WriteOptions): Promise<void> {
+    const labels = await this.#bring(blob, lease, write);
+    await this.#content.label(blob.digest, freeKeys(labels, missingLabels(labels, blob.labels)));
+  }
+
+  /** The blob is in the content store afterwards, held by the lease. Resolves to its labels: another client may have stored it, with labels of its own. */
+  async #bring(blob: PackageDescriptor, lease: string, write: WriteOptions): Promise<Labels> {
+    return await this.#inTurn(blob.digest, async () => {
+      await this.#leases.add(lease, "content", blob.digest);
+      const present = await this.#content.info(blob.digest);
+      if (present !== undefined) return present.labels;
+      await this.#content.write(blob, write);
+      return (await this.#content.info(blob.digest))?.labels ?? {};
+    });
+  }
+
+  async #unpackLayer(layer: PackageLayer, from: PackageDescriptor, chainId: string, parent: string | undefined, lease: string, metadata: Metadata, snapshots: Snapshots, signal: AbortSignal): Promise<void> {
+    await this.#inTurn(chainId, async () => {
+      await this.#leases.add(lease, `snapshots/${snapshots.snapshotter}`, chainId);
+      if (!(await snapshots.isCommitted(chainId))) await snapshots.unpack(layer, from, chainId, parent, { metadata, signal });
+    });
+  }
+
+  /** Of imports that run at the same time one does what several need; the others then find it done, or do it when the first failed. */
+  async #inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(key) ?? Promise.resolve();
+    const mine = before.then(work);
+    const settled = mine.then(() => undefined, () => undefined);
+    this.#turns.set(key, settled);
+    try {
+      return await mine;
+    } finally {
+      if (this.#turns.get(key) === settled) this.#turns.delete(key);
+    }
+  }
+
+  async #leaseFor(image: PackageImage): Promise<string> {
+    const id = `kubestick-${Date.now()}-${randomBytes(4).toString("hex")}`;
+    await this.#leases.create(id, { [leaseLabel]: image.manifest.digest, "containerd.io/gc.expire": new Date(Date.now() + leaseHours * 3_600_000).toISOString() });
+    return id;
+  }
+
+  /** The collector looks at everything containerd has, so it is called when it is worth it; containerd itself calls it after some hundred changes. */
+  async #release(lease: string, bytes: number): Promise<void> {
+    this.#released += bytes;
+    const collect = this.#released > worthCollecting;
+    if (collect) this.#released = 0;
+    await this.#leases.delete(lease, collect);
   }
 
   /** As the CRI plugin's `createOrUpdateImageReference`, and always pinned. */

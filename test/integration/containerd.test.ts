@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { isKubestickError } from "../../src/errors.ts";
 import { connectRuntime } from "../../src/runtime/connect.ts";
+import type { Digest } from "../../src/package/types.ts";
 import type { Runtime } from "../../src/runtime/types.ts";
 import { ContainerdProcess, containerdDirectories } from "../runtime/containerd-process.ts";
-import { bigLayer, generatedImage, smallLayer } from "../runtime/generated-image.ts";
+import { bigLayer, generatedImage, recompressed, smallLayer } from "../runtime/generated-image.ts";
 
 const directories = process.getuid?.() === 0 ? containerdDirectories() : [];
 const pause = join(process.env["KUBESTICK_E2E_ASSETS"] ?? "/var/cache/kubestick-e2e", "bin", "pause");
@@ -129,6 +130,66 @@ for (const directory of directories) {
       const { image, open } = generatedImage("kubestick.test/app/run:v1", [await smallLayer({ pause: readFileSync(pause) })], { entrypoint: ["/pause", "-v"] });
       await runtime.importImage(image, { open });
       assert.match(daemon.ctr("run", "--rm", image.reference, "run-once"), /pause/);
+    });
+
+    test("a layer that travels as the zstd of its tar leaves its snapshot, and the image is whole for CRI, also after a restart and a collection", async () => {
+      const base = await recompressed(await smallLayer({ "etc/base": "travelling", "bin/none": "x".repeat(200_000) }));
+      const layers = [base, await recompressed(await smallLayer({ pause: existsSync(pause) ? readFileSync(pause) : "none", "etc/own": "travelling" })), base];
+      const { image, open, stored } = generatedImage("kubestick.test/app/travelling:v1", layers, { entrypoint: ["/pause", "-v"] });
+      assert.equal(await runtime.hasImage(image), false);
+      const taken: string[] = [];
+      const events: { done: number; total: number }[] = [];
+      await runtime.importImage(image, { open, stored: (digest) => ({ ...stored(digest), open: () => (taken.push(digest), stored(digest).open()) }), progress: (event) => events.push(event) });
+      assert.ok(taken.includes(base.diffId), "read as it travels");
+      assert.deepEqual(events.at(-1)?.done, events.at(-1)?.total);
+
+      daemon.ctr("leases", "create", "--id", "collect");
+      daemon.ctr("leases", "delete", "--sync", "collect");
+      const blobs = daemon.ctr("content", "ls", "-q");
+      for (const { digest } of [image.target, image.manifest, image.config]) assert.ok(blobs.includes(digest));
+      for (const layer of layers) assert.ok(!blobs.includes(layer.digest) && !blobs.includes(layer.stored.digest), "neither form of a layer stays");
+      assert.doesNotMatch(daemon.ctr("leases", "ls"), /kubestick/);
+      await daemon.stop();
+      await daemon.start();
+      assert.equal(await runtime.hasImage(image), true);
+      for (const name of [image.reference, `kubestick.test/app/travelling@${image.target.digest}`]) assert.equal((await runtime.image(name))?.pinned, pinned, name);
+      if (existsSync(pause)) assert.match(daemon.ctr("run", "--rm", image.reference, "run-travelling"), /pause/);
+
+      // Another image on the same layers: nothing is read again.
+      const next = generatedImage("kubestick.test/app/travelling:v2", layers);
+      await runtime.importImage(next.image, { open: next.open, stored: () => { throw new Error("the layers are unpacked already"); } });
+      assert.equal(await runtime.hasImage(next.image), true);
+    });
+
+    test("images that share a travelling layer import at the same time, and one whose tar is not the promised one fails alone", async () => {
+      const shared = await recompressed(await smallLayer({ shared: "x".repeat(300_000), name: "at once" }));
+      const images = await Promise.all(["a", "b", "c"].map(async (name) => generatedImage(`kubestick.test/app/at-once-${name}:v1`, [shared, await recompressed(await smallLayer({ name }))])));
+      const [own, other] = [await recompressed(await smallLayer({ name: "wrong" })), await recompressed(await smallLayer({ name: "other" }))];
+      const broken = generatedImage("kubestick.test/app/at-once-wrong:v1", [shared, own]);
+      const wrong = { ...broken, stored: (digest: Digest) => (digest === own.entry ? other.stored : broken.stored(digest)) };
+      const results = await Promise.allSettled([...images, wrong].map(({ image, open, stored }) => runtime.importImage(image, { open, stored })));
+      assert.deepEqual(results.map(({ status }) => status), ["fulfilled", "fulfilled", "fulfilled", "rejected"]);
+      const failure = (results[3] as PromiseRejectedResult).reason as unknown;
+      assert.ok(isKubestickError(failure) && failure.code === "RUNTIME_IMAGE_CORRUPT", String(failure));
+      for (const { image } of images) assert.equal(await runtime.hasImage(image), true);
+      assert.equal(await runtime.image(wrong.image.reference), undefined);
+      assert.equal(daemon.ctr("content", "active").includes("kubestick-"), false);
+      await runtime.importImage(broken.image, { open: broken.open, stored: broken.stored });
+      assert.equal(await runtime.hasImage(broken.image), true);
+      assert.doesNotMatch(daemon.ctr("leases", "ls"), /kubestick/);
+    });
+
+    test("an image that was imported with its blobs keeps them when it comes again with travelling layers", async () => {
+      const layer = await smallLayer({ "etc/older": "package" });
+      const older = generatedImage("kubestick.test/app/older:v1", [layer]);
+      await runtime.importImage(older.image, { open: older.open });
+      const newer = generatedImage("kubestick.test/app/older:v1", [await recompressed(layer)]);
+      assert.equal(newer.image.target.digest, older.image.target.digest);
+      assert.equal(await runtime.hasImage(newer.image), true);
+      daemon.ctr("images", "label", older.image.reference, "io.cri-containerd.pinned=");
+      await runtime.importImage(newer.image, { open: newer.open, stored: newer.stored });
+      assert.equal(await runtime.hasImage(older.image), true);
+      assert.match(daemon.ctr("images", "check"), /older:v1 .*complete \(2\/2\)/);
     });
 
     test("importImage names the blob whose bytes are wrong, and gives no name", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, readdir, rm, stat, writeFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { zstdDecompressSync } from "node:zlib";
 import { isKubestickError, type KubestickError } from "../../src/errors.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { summarize } from "../../src/package/inspect.ts";
@@ -75,6 +76,39 @@ test("pack writes a package with every program and image of the lists, in the or
   assert.equal(sizes.shared, index.entries.find(({ label }) => label === "registry.k8s.io/kube-apiserver:v1.36.2 layer 1")?.length);
   assert.equal(sizes.binaries + sizes.images + sizes.documents + sizes.other, index.entries.reduce((total, { length }) => total + length, 0));
   assert.ok((platforms[0]?.installedBytes ?? 0) > sizes.binaries + sizes.images);
+});
+
+test("pack carries a layer as the zstd of its tar when that is smaller, and always as published when told so", async () => {
+  await using world = await startWorld();
+  // Repeats farther away than gzip looks back.
+  const smaller = await tarOf({ a: Buffer.concat([noise(100_000, 31), noise(100_000, 31)]) });
+  const gzipped = makeImage({ layers: [smaller] });
+  serve(world.registry, "team/gzip", "1", gzipped);
+  const extraImages = [`${world.registry.host}/team/gzip:1`];
+  const result = await pack(world.options({ extraImages }), ignore);
+  const reader = await read(result.path);
+  const gzip = reader.index.images.find(({ reference }) => reference === extraImages[0]);
+  const entryOf = (digest: string) => reader.index.entries.find((entry) => entry.digest === digest) ?? assert.fail(digest);
+  for (const { digest, diffId, size, entry } of reader.index.images.flatMap(({ layers }) => layers)) assert.ok(entry === digest ? entryOf(entry).length === size : entry === diffId && entryOf(entry).length < size);
+  // Manifest and digests stay as published.
+  const [layer] = gzip?.layers ?? [];
+  assert.equal(layer?.entry, digestOf(smaller));
+  assert.equal(gzip?.manifest.digest, gzipped.manifests[0]?.descriptor.digest);
+  assert.deepEqual([layer.digest, layer.size], [[...gzipped.blobs.keys()].at(0), [...gzipped.blobs.values()].at(0)?.length]);
+  assert.ok(entryOf(layer.entry).length < layer.size * 0.6);
+  const content: Uint8Array[] = [];
+  for await (const chunk of reader.open(layer.entry)) content.push(chunk);
+  assert.deepEqual(Buffer.concat(content), smaller);
+  const stored = reader.stored(layer.entry);
+  const bytes: Uint8Array[] = [];
+  for await (const chunk of stored.open()) bytes.push(chunk);
+  assert.deepEqual([stored.encoding, stored.digest, stored.size], ["zstd", digestOf(Buffer.concat(bytes)), Buffer.concat(bytes).length]);
+  assert.deepEqual(zstdDecompressSync(Buffer.concat(bytes)), smaller);
+  await reader.close();
+
+  const published = await pack(world.options({ extraImages, layers: "published", output: world.at("published") }), ignore);
+  assert.ok(published.images.flatMap(({ layers }) => layers).every(({ entry, digest }) => entry === digest));
+  assert.ok(published.size > result.size);
 });
 
 test("pack fetches a layer once however many images share it, and nothing again on the second run", async () => {

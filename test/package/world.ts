@@ -87,6 +87,7 @@ export async function startWorld(options: RegistryOptions = {}): Promise<World> 
       downloadMirrors: [`dl.k8s.io=${registry.url}`, `github.com=${registry.url}`],
       cache: dir.at("cache"),
       assets: lists,
+      compression: "fast",
       http: { pauseMs: 5 },
       ...more,
     }),

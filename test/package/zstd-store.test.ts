@@ -23,7 +23,7 @@ test("ZstdStore.add gives the same bytes however its input is chunked", async ()
   const content = programLike(3_500_000);
   const digests = new Set<string>();
   for (const [number, chunk] of [content.length, 16_384, 65_521, 300_007].entries()) {
-    const entry = await new ZstdStore(dir.at(`store-${number}`)).add(inChunks(content, chunk), "program");
+    const entry = await new ZstdStore(dir.at(`store-${number}`), "fast").add(inChunks(content, chunk), "program");
     assert.equal(entry.digest, digestOf(content));
     assert.equal(entry.size, content.length);
     assert.ok(entry.length < content.length);
@@ -38,8 +38,8 @@ test("ZstdStore.add gives the same bytes however its input is chunked", async ()
 test("ZstdStore.find knows what an earlier run stored", async () => {
   await using dir = await scratch();
   const content = programLike(50_000);
-  const added = await new ZstdStore(dir.path).add(inChunks(content), "program");
-  const store = new ZstdStore(dir.path);
+  const added = await new ZstdStore(dir.path, "fast").add(inChunks(content), "program");
+  const store = new ZstdStore(dir.path, "fast");
   const { open: _, ...found } = (await store.find(digestOf(content), "program")) ?? assert.fail();
   const { open: __, ...expected } = added;
   assert.deepEqual(found, expected);
@@ -48,7 +48,7 @@ test("ZstdStore.find knows what an earlier run stored", async () => {
 
 test("ZstdStore.add compresses any number of entries at once, two at a time, also after one failed", async () => {
   await using dir = await scratch();
-  const store = new ZstdStore(dir.path);
+  const store = new ZstdStore(dir.path, "fast");
   const failing = async function* (): AsyncGenerator<Uint8Array> {
     yield noise(10);
     throw new Error("the source broke");

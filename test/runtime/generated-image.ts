@@ -1,17 +1,20 @@
 /** Images made up on the spot: the same seed gives the same bytes, so a blob of any size is streamed twice instead of being kept. */
 import { createCipheriv, createHash } from "node:crypto";
-import { gzipSync } from "node:zlib";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { pack } from "tar-stream";
-import type { Digest, PackageDescriptor, PackageImage, PackageLayer } from "../../src/package/types.ts";
+import type { Digest, PackageDescriptor, PackageImage, PackageLayer, StoredBytes } from "../../src/package/types.ts";
 
 export interface GeneratedImage {
   readonly image: PackageImage;
   /** What a package would stream for a digest. */
   open(digest: Digest): AsyncIterable<Uint8Array>;
+  /** Of layers whose tar travels by itself. */
+  stored(digest: Digest): StoredBytes;
 }
 
 interface Layer extends PackageLayer {
   readonly bytes: () => AsyncIterable<Uint8Array>;
+  readonly tar: () => AsyncIterable<Uint8Array>;
 }
 
 export function sha256(bytes: Uint8Array | string): Digest {
@@ -27,7 +30,7 @@ export async function smallLayer(files: Readonly<Record<string, string | Uint8Ar
   for await (const chunk of archive) chunks.push(chunk as Buffer);
   const tar = Buffer.concat(chunks);
   const zipped = gzipSync(tar);
-  return { mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest: sha256(zipped), size: zipped.length, diffId: sha256(tar), unpackedSize: tar.length, entry: sha256(zipped), bytes: () => chunksOf([zipped]) };
+  return { mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest: sha256(zipped), size: zipped.length, diffId: sha256(tar), unpackedSize: tar.length, entry: sha256(zipped), bytes: () => chunksOf([zipped]), tar: () => chunksOf([tar]) };
 }
 
 /** One incompressible file of `megabytes`, uncompressed tar, never whole in memory. */
@@ -40,7 +43,7 @@ export async function bigLayer(seed: string, megabytes: number): Promise<Layer> 
     size += chunk.length;
   }
   const digest: Digest = `sha256:${hash.digest("hex")}`;
-  return { mediaType: "application/vnd.oci.image.layer.v1.tar", digest, size, diffId: digest, unpackedSize: size, entry: digest, bytes };
+  return { mediaType: "application/vnd.oci.image.layer.v1.tar", digest, size, diffId: digest, unpackedSize: size, entry: digest, bytes, tar: bytes };
 }
 
 async function* bigTar(seed: string, megabytes: number): AsyncGenerator<Uint8Array> {
@@ -67,8 +70,18 @@ async function* chunksOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Arr
   for (const chunk of chunks) yield chunk;
 }
 
+/** The same layer, of which a package carries the tar as zstd instead of the published blob. */
+export async function recompressed(layer: Layer): Promise<Layer & { readonly stored: StoredBytes }> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of layer.tar()) chunks.push(chunk);
+  const bytes = zstdCompressSync(Buffer.concat(chunks));
+  const stored: StoredBytes = { encoding: "zstd", digest: sha256(bytes), size: bytes.length, open: () => chunksOf([bytes]) };
+  const unpublished = (): never => { throw new Error(`a package with the tar of ${layer.digest} does not have the blob`); };
+  return { ...layer, entry: layer.diffId, bytes: unpublished, stored };
+}
+
 /** An image whose reference resolves to an index of two platforms, of which only this machine's is carried. */
-export function generatedImage(reference: string, layers: readonly Layer[], options: { readonly entrypoint?: readonly string[]; readonly withIndex?: boolean } = {}): GeneratedImage {
+export function generatedImage(reference: string, layers: readonly (Layer & { readonly stored?: StoredBytes })[], options: { readonly entrypoint?: readonly string[]; readonly withIndex?: boolean } = {}): GeneratedImage {
   const blobs = new Map<Digest, () => AsyncIterable<Uint8Array>>();
   const put = (mediaType: string, value: unknown): PackageDescriptor => {
     const bytes = Buffer.from(JSON.stringify(value));
@@ -79,7 +92,7 @@ export function generatedImage(reference: string, layers: readonly Layer[], opti
   for (const layer of layers) blobs.set(layer.digest, layer.bytes);
   const architecture = process.arch === "x64" ? "amd64" : process.arch;
   const config = put("application/vnd.oci.image.config.v1+json", { architecture, os: "linux", config: { Entrypoint: options.entrypoint ?? ["/none"] }, rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) } });
-  const plainLayers = layers.map(({ bytes: _, ...layer }) => layer);
+  const plainLayers = layers.map(({ bytes: _, tar: __, stored: ___, ...layer }) => layer);
   const manifest = put("application/vnd.oci.image.manifest.v1+json", {
     schemaVersion: 2,
     mediaType: "application/vnd.oci.image.manifest.v1+json",
@@ -97,6 +110,11 @@ export function generatedImage(reference: string, layers: readonly Layer[], opti
       const bytes = blobs.get(digest);
       if (bytes === undefined) throw new Error(`nothing has the digest ${digest}`);
       return bytes();
+    },
+    stored: (digest) => {
+      const found = layers.find((layer) => layer.entry === digest)?.stored;
+      if (found === undefined) throw new Error(`no layer travels as ${digest}`);
+      return found;
     },
   };
 }

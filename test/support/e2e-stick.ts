@@ -61,7 +61,7 @@ export async function stickPath(options: StickOptions = {}): Promise<string> {
   const registry = await serveImageLayout(join(sources.folder, "images"));
   const making = `${stick}.making-${process.pid}`;
   try {
-    const argv = [packer, "pack", "-o", making, "--cni", cni, "--arch", arch, "--executable", carrier, "--image", WEB_IMAGE];
+    const argv = [packer, "pack", "-o", making, "--cni", cni, "--arch", arch, "--executable", carrier, "--image", WEB_IMAGE, "--compression", "fast"];
     for (const host of sources.registries) argv.push("--registry-mirror", `${host}=${registry.url}`);
     for (const host of sources.downloadHosts) argv.push("--download-mirror", `${host}=${join(sources.folder, "downloads")}`);
     // Its cache of downloads goes where ours is, and goes with the sources it was filled from.

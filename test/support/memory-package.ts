@@ -25,6 +25,7 @@ export function memoryPackage(index: PackageIndex, content: (label: string) => U
     indexDigest: `sha256:${createHash("sha256").update(JSON.stringify(index.entries.map((entry) => entry.digest))).digest("hex")}`,
     signers: [],
     open,
+    stored: (digest) => ({ encoding: "identity", digest, size: bytesOf(digest).byteLength, open: () => open(digest) }),
     read: async (digest) => bytesOf(digest),
     damage: async () => [],
     async verify(progress?: ByteProgress, signal?: AbortSignal) {

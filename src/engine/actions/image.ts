@@ -9,7 +9,8 @@ export const image: Handler<ImageAction> = {
   journaled: true,
 
   async observe({ socket, image: wanted, alsoAs }, { clients, dryRun, pkg }) {
-    const bytes = wanted.layers.reduce((sum, layer) => sum + layer.size, wanted.config.size + wanted.manifest.size);
+    const carried = new Map(pkg?.index.entries.map(({ digest, length }) => [digest, length]));
+    const bytes = wanted.layers.reduce((sum, layer) => sum + (carried.get(layer.entry) ?? layer.size), wanted.config.size + wanted.manifest.size);
     const detail = `${bytes} bytes from the package`;
     try {
       return (await clients.runtime(socket).hasImage(wanted, alsoAs, pkg?.indexDigest)) ? { state: "same" } : { state: "differs", detail };
@@ -34,6 +35,7 @@ export const image: Handler<ImageAction> = {
     }
     await clients.runtime(socket).importImage(wanted, {
       open: (digest) => pkg.open(digest),
+      stored: (digest) => pkg.stored(digest),
       ...(alsoAs === undefined ? {} : { alsoAs }),
       progress: ({ done, total, label }) => { progress(done, total, "bytes", label); },
       owner: pkg.indexDigest,
