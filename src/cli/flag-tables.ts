@@ -75,6 +75,7 @@ export const initFlags = {
   "token-ttl": { type: "duration", placeholder: "DURATION", default: "24h0m0s", description: "Time until the token expires; 0 = never" },
   "upload-certs": { type: "bool", withConfig: true, description: "Store the control plane's certificates, encrypted, in the cluster" },
   cni,
+  ha: { type: "bool", withConfig: true, description: "Let every node reach the control planes through a haproxy of its own, so that the loss of any one of them is survived; no load balancer is needed" },
   fix: { type: "bool", withConfig: true, description: "Cure what can be cured safely: swap off for now and later, settings and modules that other files take away, missing directories; reset undoes it" },
   out: { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", description: "With --dry-run: write the files, API requests and the plan to this folder" },
   package: packageFile,
@@ -142,6 +143,16 @@ export const resetFlags = {
   force: { type: "bool", short: "f", description: "Do not ask, and reset also a node that this program has no record of having made" },
   "skip-phases": skipPhases,
   yes: { type: "bool", short: "y", description: "Do not ask for the name of this node" },
+  output,
+} as const satisfies FlagTable;
+
+export const haFlags = {
+  "control-plane-endpoint": { type: "string", placeholder: "NAME[:PORT]", default: "kube-api.CLUSTER.internal:7443", description: "Name under which every node reaches the control planes; no DNS has to know it" },
+  "dry-run": dryRun,
+  package: packageFile,
+  part,
+  "trust-key": trustKey,
+  "signature-policy": signaturePolicy,
   output,
 } as const satisfies FlagTable;
 

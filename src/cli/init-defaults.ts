@@ -173,6 +173,7 @@ winkernel:
 
 const installConfiguration = `apiVersion: kubestick.io/v1alpha1
 cni: flannel
+ha: false
 kind: InstallConfiguration
 serviceRoute: Auto
 signaturePolicy: Auto

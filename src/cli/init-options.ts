@@ -46,6 +46,7 @@ export function initOptionsFromFlags(flags: InitFlags): InitRequest {
       cni: flags.cni,
       controlPlaneEndpoint: flags["control-plane-endpoint"],
       criSocket: flags["cri-socket"],
+      ha: flags.ha,
       featureGates: flags["feature-gates"] === undefined ? undefined : parseFeatureGates(flags["feature-gates"]),
       ignorePreflightErrors: flags["ignore-preflight-errors"],
       imageRepository: flags["image-repository"],

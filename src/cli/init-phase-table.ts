@@ -75,6 +75,7 @@ const rows: readonly PhaseRow[] = [
       { id: "scheduler", title: "Write the static pod of kube-scheduler", flags: ["cert-dir", "image-repository", "kubernetes-version", "patches"] },
     ],
   },
+  { phase: "ha", title: "Give this node a way to all control planes (with --ha)", flags: [...endpoint, "cert-dir", "cri-socket", "node-name"] },
   { phase: "kubelet-start", title: "Configure and start the kubelet", flags: ["cri-socket", "image-repository", "node-name", "patches"] },
   { phase: "wait-control-plane", title: "Wait until the control plane is healthy", flags: [] },
   {
@@ -120,7 +121,7 @@ export const phaseOnly = {
   "kubeconfig-dir": { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", default: "/etc/kubernetes", description: "Where the kubeconfigs are written" },
 } as const satisfies FlagTable;
 
-const everywhere = ["config", "dry-run", "out", "package", "part", "trust-key", "signature-policy", "output"] as const satisfies readonly InitFlag[];
+const everywhere = ["config", "dry-run", "ha", "out", "package", "part", "trust-key", "signature-policy", "output"] as const satisfies readonly InitFlag[];
 
 export const printManifest = { type: "bool", withConfig: true, description: "Print the objects as YAML instead of sending them; nothing is asked of a cluster" } as const;
 

@@ -55,6 +55,7 @@ const rows: readonly PhaseRow[] = [
     phase: "etcd", title: "Write the static pod of etcd", controlPlane: true, flags: ["apiserver-advertise-address", "node-name", "patches"],
     steps: [{ id: "local", title: "Write the static pod of the local etcd member" }],
   },
+  { phase: "ha", title: "Give this node a way to all control planes (with --ha)", flags: ["apiserver-advertise-address", "apiserver-bind-port", "cri-socket", "node-name"] },
   { phase: "kubelet-start", title: "Configure and start the kubelet", flags: ["cri-socket", "node-name", "patches"] },
   { phase: "etcd-join", title: "Make this node a voting member of etcd", controlPlane: true, flags: ["apiserver-advertise-address", "node-name", "patches"] },
   { phase: "kubelet-wait-bootstrap", title: "Wait until the kubelet has its certificate", flags: ["cri-socket"] },

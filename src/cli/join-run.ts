@@ -68,7 +68,7 @@ async function* findCluster(
   const question = discoveryRequest(wanted, request.useClusterEndpoint, ticket);
   yield told(`looking for the cluster at ${placeOf(question)}`);
   const discovered = yield* withEvents<RunEvent, Discovered>((emit) => ports.discover(question, {
-    signal, report: ({ server, problem }) => { emit(told(`${problem.includes(server) ? "" : `${server}: `}${problem.replace(/\.$/, "")}; trying again`)); },
+    signal, report: ({ server, problem }) => { emit(told(`${server}: ${problem}; trying again`)); },
   }).catch((error: unknown) => { throw ticket === undefined ? error : refusedTicket(error, request.ticketPath ?? "", ticket, ports.host.now()); }));
   for (const note of discovered.notes) yield told(note);
 

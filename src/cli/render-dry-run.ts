@@ -6,6 +6,7 @@ import { oneLine, printable } from "./text-format.ts";
 /** How the kinds of actions are counted, in the order of the summary. */
 const kindNames: Readonly<Record<ActionEvent["kind"], readonly [one: string, many: string]>> = {
   file: ["file", "files"],
+  line: ["line of a file", "lines of files"],
   payload: ["program", "programs"],
   directory: ["folder", "folders"],
   remove: ["removal", "removals"],

@@ -7,6 +7,7 @@ import { resolveInitConfig } from "../config/resolve.ts";
 import { parseTicket, renderTicket, ticketExpired, type JoinTicket } from "../config/ticket.ts";
 import { errnoOf, isKubestickError, KubestickError, messageOf } from "../errors.ts";
 import { planTicket, planTokenDeletion } from "../flows/tokens.ts";
+import { storedConfiguration } from "../manifests/kubeadm-config.ts";
 import { generateCertificateKey } from "../pki/certs-secret.ts";
 import { anyMachine } from "./any-machine.ts";
 import { withCluster, type ClusterAccess } from "./cluster-access.ts";
@@ -55,7 +56,7 @@ export async function ticketCreateCommand(flags: TicketCreateFlags, io: Io, port
 async function planned({ cluster, server, caPem, path, ports }: ClusterAccess, role: JoinTicket["role"], ttl: string): ReturnType<typeof planTicket> {
   if (caPem === undefined) throw new KubestickError({ code: "KUBECONFIG_INVALID", attempted: "writing a join ticket", happened: `The kubeconfig ${path} names no CA, whose pin the ticket needs.`, next: "Use the one of a control plane: --kubeconfig /etc/kubernetes/admin.conf" });
   const stored = (await cluster.get({ apiVersion: "v1", kind: "ConfigMap", name: "kubeadm-config", namespace: "kube-system" }))?.["data"] as Readonly<Record<string, string>> | undefined;
-  const text = stored?.["ClusterConfiguration"];
+  const text = storedConfiguration(stored);
   if (text === undefined) throw new KubestickError({ code: "TICKET_CLUSTER", attempted: "writing a join ticket", happened: "The cluster has no ClusterConfiguration in ConfigMap kube-system/kubeadm-config, so nodes could not join it.", next: "On a control plane: kubestick init phase upload-config all" });
   const { config } = resolveInitConfig({
     options: role === "worker" ? {} : { certificateKey: generateCertificateKey() }, file: { name: "ConfigMap kube-system/kubeadm-config", text }, facts: anyMachine,

@@ -3,7 +3,7 @@ import { defaultTokenGroup, resolveInitConfig } from "../config/resolve.ts";
 import { parseDuration } from "../config/duration.ts";
 import type { BootstrapToken } from "../config/types.ts";
 import { KubestickError } from "../errors.ts";
-import { controlPlaneJoinCommand, joinCommand, planNewToken, planTokenDeletion } from "../flows/tokens.ts";
+import { controlPlaneJoinCommand, joinAddress, joinCommand, planNewToken, planTokenDeletion } from "../flows/tokens.ts";
 import { readBootstrapToken, type TokenSecret } from "../manifests/bootstrap-token-secret.ts";
 import { toYaml } from "../manifests/yaml.ts";
 import { caPin } from "../pki/inspect.ts";
@@ -39,7 +39,7 @@ export async function tokenCreateCommand(flags: TokenCreateFlags, [given]: reado
     await carryOut(access, planned.map(({ action }) => action), dryRun, io);
     const { token } = planned[0] as (typeof planned)[number];
     if (dryRun) return;
-    const command = printJoin ? joinCommandOf(access, token, certificateKey) : undefined;
+    const command = printJoin ? await joinCommandOf(access, token, certificateKey) : undefined;
     printResult(io, flags.output, `${command ?? token}\n`, { token, ...(command === undefined ? {} : { joinCommand: command.trim() }) });
   }, ports);
 }
@@ -61,9 +61,9 @@ async function wantedTokens(flags: TokenCreateFlags, given: string | undefined, 
 }
 
 /** One line, with kubeadm's trailing space. */
-function joinCommandOf({ server, caPem, path }: ClusterAccess, token: string, certificateKey: string | undefined): string {
+async function joinCommandOf({ cluster, server, caPem, path, ports }: ClusterAccess, token: string, certificateKey: string | undefined): Promise<string> {
   if (caPem === undefined) throw new KubestickError({ code: "KUBECONFIG_INVALID", attempted: "writing the join command", happened: `The kubeconfig ${path} names no CA, whose pin the command needs.`, next: "Use the one of a control plane: --kubeconfig /etc/kubernetes/admin.conf" });
-  const endpoint = server.replace(/^https:\/\//, "").replace(/\/+$/, "");
+  const endpoint = await joinAddress(cluster, server, (await ports.host.facts()).addresses.map(({ address }) => address));
   const text = certificateKey === undefined ? joinCommand(endpoint, token, caPin(caPem)) : controlPlaneJoinCommand(endpoint, token, caPin(caPem), certificateKey);
   return text.replaceAll(/\\\n\t/g, "").replaceAll("\n", "");
 }

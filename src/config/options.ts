@@ -22,6 +22,7 @@ export interface InitOptions {
   /** Go duration. */
   readonly tokenTtl?: string;
   readonly cni?: string;
+  readonly ha?: boolean;
 }
 
 /** The configuration file as read by the command line. */

@@ -43,6 +43,8 @@ export function resolveJoinRequest({ options, file, facts, packageCni }: JoinInp
     waitForAddons: (installValue?.["waitForAddons"] as boolean | undefined) ?? true,
     signaturePolicy: (installValue?.["signaturePolicy"] as InstallConfiguration["signaturePolicy"] | undefined) ?? "Auto",
     trustedKeys: (installValue?.["trustedKeys"] as readonly string[] | undefined) ?? [],
+    // The cluster's to say, not the node's.
+    ha: false,
   };
   if (problems.length > 0) throw configError(file?.name ?? "", problems.map((problem) => placed(problem, loaded)));
   return { join: deepFreeze(join), install, warnings, discoveryTimed: section(value("JoinConfiguration"), "timeouts")?.["discovery"] !== undefined };
@@ -66,11 +68,11 @@ export function joinedConfig({ join, install, joining, clusterText, facts, packa
   const problems: Problem[] = [];
   const localAPIEndpoint = join.controlPlane?.localAPIEndpoint ?? { advertiseAddress: advertiseAddress(undefined, facts, problems, splitHostPort(new URL(joining.server).host)?.host), bindPort: 6443 };
   if (problems.length > 0) throw configError("", problems);
-  const cluster = clusterConfiguration({}, document, "none", kubernetesVersion, localAPIEndpoint.bindPort);
+  const cluster = clusterConfiguration({}, document, { cni: "none", ha: false }, kubernetesVersion, localAPIEndpoint.bindPort);
   // A worker's sandboxes are started by what its own package carries, which may be of an older minor than the control plane.
   const minor = parseVersion((join.controlPlane === undefined ? packageVersion : undefined) ?? kubernetesVersion)?.minor;
   return deepFreeze({
-    joining, cluster, install, version: versionFacts(minor ?? 36) ?? (versionFacts(36) as VersionFacts),
+    joining, cluster, install: { ...install, ha: joining.controlPlanes !== undefined }, version: versionFacts(minor ?? 36) ?? (versionFacts(36) as VersionFacts),
     init: {
       bootstrapTokens: [], nodeRegistration: join.nodeRegistration, localAPIEndpoint, skipPhases: join.skipPhases, timeouts: join.timeouts,
       ...(join.controlPlane?.certificateKey === undefined ? {} : { certificateKey: join.controlPlane.certificateKey }),

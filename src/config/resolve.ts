@@ -31,6 +31,8 @@ export interface Resolved {
   readonly warnings: readonly string[];
 }
 
+/** Where the node's own haproxy listens; not the API server's port, which a control plane has on all its addresses. */
+export const haPort = 7443;
 export const defaultTokenGroup = "system:bootstrappers:kubeadm:default-node-token";
 /** flannel's and most people's habit, and the same for IPv6; only set when the CNI needs a pod network and nobody chose one. */
 const defaultPodSubnets = { 4: "10.244.0.0/16", 6: "fd00:10:244::/56" } as const;
@@ -62,12 +64,13 @@ export function resolveInitDocuments(input: ResolveInput, loaded: LoadedConfig):
     waitForAddons: (installValue?.["waitForAddons"] as boolean | undefined) ?? true,
     signaturePolicy: (installValue?.["signaturePolicy"] as InstallConfiguration["signaturePolicy"] | undefined) ?? "Auto",
     trustedKeys: (installValue?.["trustedKeys"] as readonly string[] | undefined) ?? [],
+    ha: options.ha ?? (installValue?.["ha"] as boolean | undefined) ?? false,
   };
 
   const init = initConfiguration(options, initDoc, facts, problems, warnings, input.file === undefined && loaded.documents.length === 0);
   const given = options.kubernetesVersion ?? (clusterDoc?.value["kubernetesVersion"] as string | undefined);
   const kubernetesVersion = chosenVersion(given, input.packageVersion, warnings);
-  const cluster = withoutSkippedAddons(init.skipPhases, clusterConfiguration(options, clusterDoc, cni, kubernetesVersion, init.localAPIEndpoint.bindPort));
+  const cluster = withoutSkippedAddons(init.skipPhases, clusterConfiguration(options, clusterDoc, install, kubernetesVersion, init.localAPIEndpoint.bindPort));
   const versionProblem = controlPlaneVersionProblem(kubernetesVersion);
   if (versionProblem !== undefined) {
     const place = clusterDoc?.at("kubernetesVersion");
@@ -144,7 +147,7 @@ function listOr(given: unknown, fallback: readonly string[]): readonly string[] 
 
 /** Also for the ClusterConfiguration that a running cluster keeps, of which only what differs from the defaults may be written. */
 export function clusterConfiguration(
-  options: InitOptions, doc: LoadedDocument | undefined, cni: InstallConfiguration["cni"], kubernetesVersion: string, bindPort: number,
+  options: InitOptions, doc: LoadedDocument | undefined, { cni, ha }: Pick<InstallConfiguration, "cni" | "ha">, kubernetesVersion: string, bindPort: number,
 ): ClusterConfiguration {
   const text = (given: unknown, fallback: string): string => (typeof given === "string" && given !== "" ? given : fallback);
   const value = doc?.value;
@@ -155,7 +158,8 @@ export function clusterConfiguration(
   const apiServer = section(value, "apiServer");
   const serviceSubnet = text(options.serviceCidr ?? networking?.["serviceSubnet"], "10.96.0.0/12");
   const podSubnet = options.podNetworkCidr ?? (networking?.["podSubnet"] as string | undefined) ?? (cni === "none" ? undefined : podSubnetBeside(serviceSubnet));
-  const endpoint = options.controlPlaneEndpoint ?? (value?.["controlPlaneEndpoint"] as string | undefined);
+  const clusterName = text(value?.["clusterName"], "kubernetes");
+  const endpoint = text(options.controlPlaneEndpoint ?? value?.["controlPlaneEndpoint"], ha ? `kube-api.${clusterName}.internal` : "");
   const sans = [...((apiServer?.["certSANs"] as readonly string[] | undefined) ?? []), ...(options.apiserverCertExtraSans ?? [])].map((name) => name.toLowerCase());
   const featureGates = options.featureGates ?? (section(value, "featureGates") as Readonly<Record<string, boolean>> | undefined);
   return {
@@ -174,7 +178,7 @@ export function clusterConfiguration(
       dnsDomain: text(options.serviceDnsDomain ?? networking?.["dnsDomain"], "cluster.local"),
     },
     kubernetesVersion,
-    ...(endpoint === undefined || endpoint === "" ? {} : { controlPlaneEndpoint: withPort(endpoint, bindPort) }),
+    ...(endpoint === "" ? {} : { controlPlaneEndpoint: withPort(endpoint, ha ? haPort : bindPort) }),
     apiServer: { ...(apiServer as object | undefined), ...(sans.length > 0 ? { certSANs: sans } : {}) },
     controllerManager: { ...(section(value, "controllerManager") as object | undefined) },
     scheduler: { ...(section(value, "scheduler") as object | undefined) },
@@ -183,7 +187,7 @@ export function clusterConfiguration(
     certificatesDir: text(options.certDir ?? value?.["certificatesDir"], "/etc/kubernetes/pki"),
     imageRepository: text(options.imageRepository ?? value?.["imageRepository"], "registry.k8s.io"),
     ...(featureGates === undefined ? {} : { featureGates }),
-    clusterName: text(value?.["clusterName"], "kubernetes"),
+    clusterName,
     encryptionAlgorithm: text(value?.["encryptionAlgorithm"], "RSA-2048") as EncryptionAlgorithm,
     certificateValidityPeriod: goDuration(text(value?.["certificateValidityPeriod"], "8760h0m0s")),
     caCertificateValidityPeriod: goDuration(text(value?.["caCertificateValidityPeriod"], "87600h0m0s")),

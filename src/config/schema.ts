@@ -158,6 +158,7 @@ export const installConfiguration: ObjectSchema = object({
   waitForAddons: boolean,
   signaturePolicy: oneOf("Auto", "Require"),
   trustedKeys: list(string),
+  ha: boolean,
 });
 
 export const kubeadmApiVersion = "kubeadm.k8s.io/v1beta4";

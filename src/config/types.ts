@@ -146,6 +146,8 @@ export interface InstallConfiguration {
   readonly signaturePolicy: "Auto" | "Require";
   /** Public keys, one of which must have signed the package: files (PEM) or `sha256:` fingerprints. */
   readonly trustedKeys: readonly string[];
+  /** Every node reaches the control planes through a haproxy of its own, under the name in `controlPlaneEndpoint`. */
+  readonly ha: boolean;
 }
 
 /** What differs per Kubernetes minor, as data (`src/config/versions.ts`). */
@@ -176,6 +178,8 @@ export interface Joining {
   readonly kubelet: Readonly<Record<string, unknown>>;
   /** `v1.36.2` */
   readonly apiServerVersion: string;
+  /** `host:port` of the API servers, as the cluster names them; present when every node reaches them through a haproxy of its own. */
+  readonly controlPlanes?: readonly string[];
   /** The node that has this node's name already. */
   readonly namesake?: { readonly ready: boolean; readonly machineId: string; readonly addresses: readonly string[] };
   /** Of a control plane: the shared files by their keys in the Secret kubeadm-certs, decrypted; undefined when they are on this machine already. */

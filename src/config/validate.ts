@@ -26,7 +26,20 @@ export function validateConfig(config: ResolvedConfig): Validation {
   const report = (path: string, message: string): void => { errors.push({ path, message }); };
   validateInit(config.init, report);
   validateCluster(config.cluster, report, warnings);
+  if (config.install.ha) validateHa(config, report);
   return { errors, warnings };
+}
+
+/** Ports of a node that its haproxy cannot have: of etcd, kubelet, kube-proxy, controller manager, scheduler, and haproxy's own health endpoint. */
+const nodePorts = [2379, 2380, 2381, 7444, 10248, 10249, 10250, 10256, 10257, 10259];
+
+function validateHa({ cluster, init, install }: ResolvedConfig, report: Report): void {
+  const path = "ClusterConfiguration.controlPlaneEndpoint";
+  const { host, port } = splitHostPort(cluster.controlPlaneEndpoint ?? "") ?? {};
+  // What is no endpoint at all is told already.
+  if (host !== undefined && familyOf(host) !== undefined) report(path, `${cluster.controlPlaneEndpoint} is an address; with ha it is a name, which each node resolves to itself, e.g. kube-api.example.internal:7443`);
+  if (port !== undefined && [init.localAPIEndpoint.bindPort, ...nodePorts].includes(port)) report(path, `port ${port} belongs to another program of the node; with ha the node's haproxy listens there on 127.0.0.1, e.g. on 7443`);
+  if (install.cni === "bridge") report("InstallConfiguration.ha", "the pod network bridge connects the pods of one node only; with ha use flannel or none");
 }
 
 function validateInit(init: InitConfiguration, report: Report): void {

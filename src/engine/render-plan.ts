@@ -117,6 +117,7 @@ function fieldsOf(action: Action): Readonly<Record<string, unknown>> {
       const bytes = Buffer.from(action.content);
       return { path: action.path, mode: modeText(action.mode), bytes: bytes.byteLength, ...(action.secret === true ? { secret: true } : { sha256: createHash("sha256").update(bytes).digest("hex") }) };
     }
+    case "line": return { path: action.path, line: action.line };
     case "payload": return { path: action.path, mode: modeText(action.mode), bytes: action.size, digest: action.digest };
     case "directory": return { path: action.path, mode: modeText(action.mode) };
     case "remove": return { path: action.path, ...(action.recursive === true ? { recursive: true } : {}) };

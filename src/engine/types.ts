@@ -28,8 +28,17 @@ export interface FileAction extends ActionBase {
   readonly content: string | Uint8Array;
   /** Content never enters an event, a diff or a log. */
   readonly secret?: true;
+  /** A program of the cluster wrote it before: an undo takes it away, as all that the cluster left. */
+  readonly ofCluster?: true;
   /** Parents the engine creates if missing (recorded, so that they can be removed) get this mode; default 0755. */
   readonly parentMode?: number;
+}
+
+/** A file has this line, among those of others, which stay as they are. */
+export interface LineAction extends ActionBase {
+  readonly kind: "line";
+  readonly path: string;
+  readonly line: string;
 }
 
 /** An executable carried in the package. */
@@ -241,7 +250,7 @@ export interface RulesAction extends ActionBase {
 }
 
 export type Action =
-  | FileAction | PayloadAction | DirectoryAction | RemoveAction | UnitAction | KernelAction | RouteAction
+  | FileAction | LineAction | PayloadAction | DirectoryAction | RemoveAction | UnitAction | KernelAction | RouteAction
   | ImageAction | ImageReleaseAction | ObjectAction | EtcdMemberAction | WaitAction
   | SurveyAction | UnmountAction | SandboxesAction | ContentsAction | InterfaceAction | RulesAction;
 

@@ -11,6 +11,7 @@ import { certs } from "../phases/certs.ts";
 import { cni } from "../phases/cni.ts";
 import { controlPlane } from "../phases/control-plane.ts";
 import { etcd } from "../phases/etcd.ts";
+import { ha } from "../phases/ha.ts";
 import { images } from "../phases/images.ts";
 import { kubeconfig } from "../phases/kubeconfig.ts";
 import { kubeletFinalize } from "../phases/kubelet-finalize.ts";
@@ -33,6 +34,7 @@ export const initFlow = flow("init")
   .add(kubeconfig)
   .add(etcd)
   .add(controlPlane)
+  .add(ha)
   .add(kubeletStart)
   .add(waitControlPlane)
   .add(uploadConfig)

@@ -5,6 +5,7 @@
 import { flow } from "../engine/flow.ts";
 import { controlPlaneJoin, joinWaitControlPlane } from "../phases/control-plane-join.ts";
 import { controlPlanePrepare } from "../phases/control-plane-prepare.ts";
+import { ha } from "../phases/ha.ts";
 import { images } from "../phases/images.ts";
 import { checkEtcd, etcdJoin, etcdLearner, joinEtcd } from "../phases/join-etcd.ts";
 import { joinKubeletStart } from "../phases/join-kubelet-start.ts";
@@ -19,6 +20,7 @@ export const workerJoinFlow = flow("join")
   .add(joinPreflight)
   .add(node)
   .add(images)
+  .add(ha)
   .add(joinKubeletStart)
   .add(kubeletWaitBootstrap)
   .add(joinWaitNode);
@@ -32,6 +34,7 @@ export const controlPlaneJoinFlow = flow("join")
   .add(checkEtcd)
   .add(etcdLearner)
   .add(joinEtcd)
+  .add(ha)
   .add(joinKubeletStart)
   .add(etcdJoin)
   .add(kubeletWaitBootstrap)

@@ -2,6 +2,7 @@
 import type { KubeObject } from "../cluster/types.ts";
 import type { ClusterConfiguration, ControlPlaneComponent, EnvVar, HostPathMount, ResolvedConfig } from "../config/types.ts";
 import { configMap } from "./component-config.ts";
+import { controlPlaneListRbac } from "./haproxy.ts";
 import { groups, namespaces } from "./names.ts";
 import { getOnly, group, role, roleBinding } from "./rbac.ts";
 import { toYaml } from "./yaml.ts";
@@ -11,11 +12,24 @@ const roleName = "kubeadm:nodes-kubeadm-config";
 
 export function kubeadmConfigObjects(config: ResolvedConfig): readonly KubeObject[] {
   return [
-    configMap({ name, namespace: namespaces.system }, { ClusterConfiguration: clusterConfigurationText(config.cluster) }),
+    configMap({ name, namespace: namespaces.system }, {
+      ClusterConfiguration: clusterConfigurationText(config.cluster),
+      ...(config.install.ha ? { [installKey]: toYaml({ apiVersion: "kubestick.io/v1alpha1", ha: true, kind: "InstallConfiguration" }) } : {}),
+    }),
     role(namespaces.system, roleName, [getOnly("configmaps", name)]),
     roleBinding(namespaces.system, roleName, [group(groups.bootstrapTokens), group(groups.nodes)]),
+    ...(config.install.ha ? controlPlaneListRbac() : []),
   ];
 }
+
+/** What the ConfigMap says of the cluster, as one file of documents; undefined without kubeadm's part. */
+export function storedConfiguration(data: Readonly<Record<string, string>> | undefined): string | undefined {
+  const [cluster, install] = [data?.["ClusterConfiguration"], data?.[installKey]];
+  return cluster === undefined || install === undefined ? cluster : `${cluster.trimEnd()}\n---\n${install}`;
+}
+
+/** Beside kubeadm's key in the same ConfigMap, which joining nodes may read: what of our own settings is the cluster's. */
+export const installKey = "InstallConfiguration";
 
 /** kubeadm.k8s.io/v1beta4 text, every default spelled out, empty optional fields left out as Go's `omitempty` does. */
 export function clusterConfigurationText(cluster: ClusterConfiguration): string {

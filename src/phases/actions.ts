@@ -1,7 +1,7 @@
 /** Constructors for actions: one place that knows how an action's id is spelled. Pure. */
 import { createHash } from "node:crypto";
 import type { KubeObject, ObjectRef } from "../cluster/types.ts";
-import type { DirectoryAction, FileAction, ImageAction, KernelAction, ObjectAction, PayloadAction, Probe, RouteAction, SurveyAction, SurveyPlace, UnitAction, WaitAction } from "../engine/types.ts";
+import type { DirectoryAction, FileAction, ImageAction, KernelAction, LineAction, ObjectAction, PayloadAction, Probe, RouteAction, SurveyAction, SurveyPlace, UnitAction, WaitAction } from "../engine/types.ts";
 import type { Route } from "../host/types.ts";
 import type { PackageBinary, PackageImage } from "../package/types.ts";
 
@@ -11,12 +11,16 @@ interface Common {
   readonly why?: string;
 }
 
-export function file(path: string, mode: number, content: string | Uint8Array, more: Common & { readonly secret?: true; readonly parentMode?: number } = {}): FileAction {
+export function file(path: string, mode: number, content: string | Uint8Array, more: Common & { readonly secret?: true; readonly ofCluster?: true; readonly parentMode?: number } = {}): FileAction {
   return { kind: "file", id: `file${path}`, path, mode, content, ...more };
 }
 
 export function directory(path: string, mode: number, more: Common = {}): DirectoryAction {
   return { kind: "directory", id: `directory${path}`, path, mode, ...more };
+}
+
+export function line(path: string, wanted: string, more: Common = {}): LineAction {
+  return { kind: "line", id: `line${path}`, path, line: wanted, ...more };
 }
 
 export function payload(binary: PackageBinary, more: Common = {}): PayloadAction {

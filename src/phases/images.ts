@@ -1,5 +1,6 @@
 /** Phase `images`: everything the package carries goes into the runtime, straight from the file; then the gate. The kubelet is not started before the gate opens. */
 import type { Action, Phase, PlanInput } from "../engine/types.ts";
+import { haproxyImage } from "../manifests/haproxy.ts";
 import { requiredImages } from "../manifests/images.ts";
 import type { PackageImage } from "../package/types.ts";
 import { image, wait } from "./actions.ts";
@@ -18,7 +19,7 @@ export const images: Phase<"images", Record<never, never>, Record<never, never>>
     const alias = pauseAlias(runtime, pause);
     const carried = pkg?.images ?? [];
     const network = config.install.cni === "flannel" ? flannelImages(assets.text("bundle/cni/flannel.yaml")) : [];
-    const wanted = [...required.map((candidate) => candidate.reference), ...network, ...(alias === undefined ? [] : [alias])];
+    const wanted = [...required.map((candidate) => candidate.reference), ...network, ...(config.install.ha ? [haproxyImage] : []), ...(alias === undefined ? [] : [alias])];
     const gate = wanted.flatMap((reference) => {
       const found = carried.find((candidate) => candidate.reference === reference);
       return found === undefined ? [reference] : [reference, digestReference(found)];

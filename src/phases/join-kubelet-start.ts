@@ -1,11 +1,12 @@
 /**
  * Phase `kubelet-start` of a join: the CA, the kubeconfig with which the kubelet asks for its certificate, the kubelet's three files in
- * kubeadm's order for joins, then the kubelet. The kubelet of a control plane asks its own API server, which comes up beside it.
+ * kubeadm's order for joins, then the kubelet. The kubelet of a control plane asks its own API server, which comes up beside it; with ha a
+ * worker's asks this node's haproxy, which the kubelet itself starts as a static pod.
  */
 import type { ResolvedConfig } from "../config/types.ts";
 import type { Action, Phase, PlanInput } from "../engine/types.ts";
 import type { HostReader } from "../host/types.ts";
-import { localEndpoint } from "../manifests/endpoints.ts";
+import { clusterEndpoint, localEndpoint } from "../manifests/endpoints.ts";
 import { kubeletDirectory, manifestsDirectory } from "../manifests/names.ts";
 import { parseKubeconfig, renderKubeconfig } from "../pki/kubeconfig.ts";
 import { splitPemBundle } from "../pki/pem.ts";
@@ -59,7 +60,7 @@ async function authority({ config, read }: PlanInput<unknown>): Promise<readonly
 /** As kubeadm writes it (phases/join/kubelet.go): the kubelet reads it once and replaces it by kubelet.conf. */
 function bootstrapKubeconfig(config: ResolvedConfig): string {
   const { role, server, clusterName, caPem, identity } = joiningOf(config);
-  return renderKubeconfig({ clusterName, server: role === "worker" ? server : localEndpoint(config), userName: "tls-bootstrap-token-user", caPem, credentials: identity });
+  return renderKubeconfig({ clusterName, server: role === "control-plane" ? localEndpoint(config) : config.install.ha ? clusterEndpoint(config) : server, userName: "tls-bootstrap-token-user", caPem, credentials: identity });
 }
 
 async function hasOwnCertificate(read: HostReader): Promise<boolean> {

@@ -6,6 +6,8 @@ import { parse } from "yaml";
 import type { ClusterReader, KubeObject, ObjectRef } from "../cluster/types.ts";
 import type { BootstrapIdentity, Joining } from "../config/types.ts";
 import { isKubestickError, KubestickError } from "../errors.ts";
+import { apiServersOf, apiServerSlice } from "../manifests/haproxy.ts";
+import { installKey } from "../manifests/kubeadm-config.ts";
 import { decryptCertificate } from "../pki/certs-secret.ts";
 
 /** The API server as a node without credentials of its own sees it. */
@@ -31,8 +33,10 @@ export interface JoinQuestion {
 }
 
 export async function readJoinTarget(reader: JoinReader, { role, server, caPem, caCertPath, identity, nodeName, certificateKey }: JoinQuestion): Promise<JoinTarget> {
-  const clusterText = await configMapValue(reader, server, "kubeadm-config", "ClusterConfiguration");
-  const kubelet = parse(await configMapValue(reader, server, "kubelet-config", "kubelet")) as Readonly<Record<string, unknown>>;
+  const stored = await configMapData(reader, "kubeadm-config");
+  const clusterText = valueOf(stored, server, "kubeadm-config", "ClusterConfiguration");
+  const ha = (parse(stored[installKey] ?? "") as { readonly ha?: boolean } | null)?.ha === true;
+  const kubelet = parse(valueOf(await configMapData(reader, "kubelet-config"), server, "kubelet-config", "kubelet")) as Readonly<Record<string, unknown>>;
   const namesake = await reader.get({ apiVersion: "v1", kind: "Node", name: nodeName });
   const certificates = role === "control-plane" && certificateKey !== undefined ? await sharedCertificates(reader, certificateKey) : undefined;
   return {
@@ -40,14 +44,19 @@ export async function readJoinTarget(reader: JoinReader, { role, server, caPem, 
     joining: {
       role, server, caPem, caCertPath, identity, kubelet, apiServerVersion: await apiServerVersion(reader, server),
       clusterName: (parse(clusterText) as { readonly clusterName?: string } | null)?.clusterName ?? "kubernetes",
+      ...(ha ? { controlPlanes: apiServersOf(await reader.get(apiServerSlice)) } : {}),
       ...(namesake === undefined ? {} : { namesake: namesakeOf(namesake) }),
       ...(certificates === undefined ? {} : { certificates }),
     },
   };
 }
 
-async function configMapValue(reader: ClusterReader, server: string, name: string, key: string): Promise<string> {
-  const value = ((await reader.get({ apiVersion: "v1", kind: "ConfigMap", name, namespace: "kube-system" }))?.["data"] as Readonly<Record<string, string>> | undefined)?.[key];
+async function configMapData(reader: ClusterReader, name: string): Promise<Readonly<Record<string, string>>> {
+  return ((await reader.get({ apiVersion: "v1", kind: "ConfigMap", name, namespace: "kube-system" }))?.["data"] ?? {}) as Readonly<Record<string, string>>;
+}
+
+function valueOf(data: Readonly<Record<string, string>>, server: string, name: string, key: string): string {
+  const value = data[key];
   if (value !== undefined) return value;
   throw new KubestickError({
     code: "JOIN_CONFIG_ABSENT",

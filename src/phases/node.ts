@@ -1,6 +1,7 @@
 /** Phase `node`: what kubeadm leaves to the reader. Kernel settings, the runtime, the kubelet's program and units, from what the file carries. */
 import type { Action, Finding, Phase, PlanInput, SurveyPlace } from "../engine/types.ts";
 import type { PackageBinary } from "../package/types.ts";
+import { haproxyDirectory } from "../manifests/haproxy.ts";
 import { imageReference } from "../manifests/images.ts";
 import { file, fillTemplate, fingerprint, kernelModule, payload, route, survey, sysctl, unit, wait } from "./actions.ts";
 import { planFix } from "./fix.ts";
@@ -51,6 +52,8 @@ function planSurvey({ config }: PlanInput<unknown>, machine: MachineDecisions): 
     // The kubelet of a joining node writes its kubeconfig itself.
     ...(config.joining === undefined ? [] : of("kubelet", kubeletConfPath)),
     ...of("network", "/etc/cni/net.d", "/opt/cni/bin", "/var/lib/cni", "/run/flannel", "/run/xtables.lock"),
+    // What the refresh of the list of control planes leaves when it is killed.
+    ...(config.install.ha ? of("kubelet", haproxyDirectory) : []),
     // kube-proxy's pod mounts it, and the runtime makes what is to be mounted; the kernel's package may come later.
     { path: "/lib/modules", of: "network", onlyIfEmpty: true },
     ...of("logs", "/var/log/pods", "/var/log/containers"),

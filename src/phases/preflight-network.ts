@@ -1,5 +1,6 @@
 /** Preflight checks of the network: ports, firewall, proxies, names, forwarding. */
 import { addressInCidr, familyOf, parseCidrList } from "../config/address.ts";
+import { haEndpoint, haproxyHealthPort, haproxyManifestPath } from "../manifests/haproxy.ts";
 import type { Check, Input, Seen } from "./preflight-check.ts";
 import { httpsProxyFor } from "./go-proxy.ts";
 
@@ -22,6 +23,7 @@ export const networkChecks: readonly Check[] = [
       hint: "The API server will not be reachable there unless something forwards to it. Choose one with --apiserver-advertise-address.",
     }]),
   },
+  { name: "EndpointName", severity: "error", verifies: "with ha no line of /etc/hosts gives the endpoint's name to another machine", run: checkEndpointName },
   { name: "FileContent-*", severity: "error", verifies: "forwarding of packets is on, or can be switched on", run: checkForwarding },
 ];
 
@@ -49,6 +51,7 @@ function checkPorts({ config, facts, made }: Input): readonly Seen[] {
       { port: 10257, owner: "kube-controller", madeBy: "file/etc/kubernetes/manifests/kube-controller-manager.yaml" },
     ]),
     { port: 10250, owner: "kubelet", madeBy: "file/etc/systemd/system/kubelet.service" },
+    ...(config.install.ha ? [haEndpoint(config).port, haproxyHealthPort].map((port) => ({ port, owner: "haproxy", madeBy: `file${haproxyManifestPath}` })) : []),
     ...(local ? [2379, 2380].map((port) => ({ port, owner: "etcd", madeBy: "file/etc/kubernetes/manifests/etcd.yaml" })) : []),
   ];
   return ports.flatMap(({ port, owner, madeBy }) => {
@@ -106,6 +109,15 @@ async function checkHostname({ config, facts, read }: Input): Promise<readonly S
     if (!known) seen.push({ message: `the node's name ${name} does not resolve`, hint: `Programs that look up their own host wait or fail. Add it: echo '${advertiseAddress} ${name}' >> /etc/hosts` });
   }
   return seen;
+}
+
+/** The first line with a name counts, so that another one would send this node past its own haproxy. */
+async function checkEndpointName({ config, read }: Input): Promise<readonly Seen[]> {
+  if (!config.install.ha) return [];
+  const { host } = haEndpoint(config);
+  const other = ((await read.readText("/etc/hosts")) ?? "").split("\n").map((line) => (line.split("#")[0] ?? "").trim().split(/\s+/))
+    .find(([address, ...names]) => address !== "127.0.0.1" && names.some((name) => name.toLowerCase() === host));
+  return other === undefined ? [] : [{ message: `/etc/hosts says that ${host} is ${other[0] ?? ""}`, hint: "With ha each node reaches the control planes under that name through its own haproxy, on 127.0.0.1. Take that line out, or choose another name: controlPlaneEndpoint." }];
 }
 
 /** The node phase switches forwarding on, so what is off now is no finding; what cannot be switched on is one. */

@@ -1,6 +1,6 @@
 /** Phase `show-join-command`: what to type on the next node. The text is kubeadm's, byte for byte, but for the program's name. */
 import type { Phase } from "../engine/types.ts";
-import { clusterEndpoint } from "../manifests/endpoints.ts";
+import { clusterEndpoint, localEndpoint } from "../manifests/endpoints.ts";
 import { caPin } from "../pki/inspect.ts";
 import type { BootstrapTokenOutput } from "./bootstrap-token.ts";
 import type { CertsOutput } from "./certs.ts";
@@ -17,7 +17,8 @@ export const showJoinCommand: Phase<"show-join-command", Needs, Record<never, ne
   reads: { certs: ["ca"] },
   async plan({ config, from }) {
     const { flags } = config;
-    const endpoint = clusterEndpoint(config).replaceAll("https://", "");
+    // The endpoint's name means something only on a node that has joined.
+    const endpoint = (config.install.ha ? localEndpoint(config) : clusterEndpoint(config)).replaceAll("https://", "");
     const pin = caPin(from.certs.caPem);
     const { certificateKey } = from["upload-certs"];
     const key = certificateKey === undefined ? undefined

@@ -8,6 +8,7 @@ import type { JoinTicket } from "../config/ticket.ts";
 import type { ObjectAction, PlanInput } from "../engine/types.ts";
 import { KubestickError } from "../errors.ts";
 import { readBootstrapToken } from "../manifests/bootstrap-token-secret.ts";
+import { apiServersOf, apiServerSlice } from "../manifests/haproxy.ts";
 import { certificatesTokenDescription } from "../manifests/uploaded-certs.ts";
 import { caPin } from "../pki/inspect.ts";
 import { splitPemBundle } from "../pki/pem.ts";
@@ -89,15 +90,12 @@ async function clusterId(cluster: NonNullable<PlanInput<never>["cluster"]>): Pro
 }
 
 /** The cluster's endpoint first, then every API server that is up (EndpointSlice default/kubernetes), then the address this command used. */
-async function endpoints({ server }: TicketRequest, { cluster: { controlPlaneEndpoint } }: PlanInput<never>["config"], cluster: NonNullable<PlanInput<never>["cluster"]>): Promise<readonly string[]> {
-  const slice = (await cluster.get({ apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", name: "kubernetes", namespace: "default" })) as {
-    readonly endpoints?: readonly { readonly addresses?: readonly string[] }[]; readonly ports?: readonly { readonly name?: string; readonly port?: number }[];
-  } | undefined;
-  const port = slice?.ports?.find(({ name }) => name === "https")?.port ?? 6443;
-  const live = (slice?.endpoints ?? []).flatMap(({ addresses = [] }) => addresses.map((address) => joinHostPort(address, port)));
+async function endpoints({ server }: TicketRequest, { cluster: { controlPlaneEndpoint }, install }: PlanInput<never>["config"], cluster: NonNullable<PlanInput<never>["cluster"]>): Promise<readonly string[]> {
+  const live = apiServersOf(await cluster.get(apiServerSlice));
   const used = splitHostPort(new URL(server).host);
-  const own = used === undefined ? [] : [joinHostPort(used.host, used.port ?? 443)];
-  const reachable = [...(controlPlaneEndpoint === undefined ? [] : [controlPlaneEndpoint]), ...live, ...own].filter((endpoint) => !/^(?:127\.|localhost:|\[::1\])/.test(endpoint));
+  // With ha the endpoint's name is of use on nodes that have joined, and nowhere else.
+  const own = used === undefined || install.ha ? [] : [joinHostPort(used.host, used.port ?? 443)];
+  const reachable = [...(controlPlaneEndpoint === undefined || install.ha ? [] : [controlPlaneEndpoint]), ...live, ...own].filter((endpoint) => !/^(?:127\.|localhost:|\[::1\])/.test(endpoint));
   if (reachable.length > 0) return [...new Set(reachable)];
   throw new KubestickError({ code: "TICKET_ENDPOINTS", attempted: "writing a join ticket", happened: `The only known address of the cluster is ${server}, which no other machine can reach.`, next: "Use a kubeconfig with an address that other nodes reach: --kubeconfig FILE" });
 }

@@ -18,14 +18,15 @@ export interface Bench {
   readonly caPem: string;
 }
 
-export async function bench(server = "https://192.0.2.10:6443", at = now): Promise<Bench> {
+/** `ha`: what the cluster says of itself beside kubeadm's words. */
+export async function bench(server = "https://192.0.2.10:6443", at = now, ha = false): Promise<Bench> {
   const caKey = await generateKey("ECDSA-P256");
   const caPem = await issueCa("kubernetes", caKey, { notBefore: now, notAfter: new Date(now.getTime() + 1e10) });
   const admin = renderKubeconfig({ clusterName: "kubernetes", server, userName: "kubernetes-admin", caPem, credentials: { token: "t" } });
   const names = ["front-proxy-ca.crt", "front-proxy-ca.key", "sa.pub", "sa.key", "etcd/ca.crt", "etcd/ca.key"];
   const host = new MemoryHost({ facts: plainFacts(), now: at, directories: { "/media/stick": 0o755 }, files: { "/etc/kubernetes/admin.conf": admin, "/etc/kubernetes/pki/ca.crt": caPem, "/etc/kubernetes/pki/ca.key": caKey, ...Object.fromEntries(names.map((name) => [`/etc/kubernetes/pki/${name}`, `content of ${name}`])) } });
   const cluster = new MemoryClusterStore(host.ledger);
-  cluster.plant({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "kubeadm-config", namespace: "kube-system" }, data: { ClusterConfiguration: toYaml({ apiVersion: "kubeadm.k8s.io/v1beta4", kind: "ClusterConfiguration", clusterName: "east", kubernetesVersion: "v1.36.2", controlPlaneEndpoint: "api.example:6443" }) } });
+  cluster.plant({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "kubeadm-config", namespace: "kube-system" }, data: { ClusterConfiguration: toYaml({ apiVersion: "kubeadm.k8s.io/v1beta4", kind: "ClusterConfiguration", clusterName: "east", kubernetesVersion: "v1.36.2", controlPlaneEndpoint: "api.example:6443" }), ...(ha ? { InstallConfiguration: toYaml({ apiVersion: "kubestick.io/v1alpha1", kind: "InstallConfiguration", ha: true }) } : {}) } });
   cluster.plant({ apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", metadata: { name: "kubernetes", namespace: "default" }, endpoints: [{ addresses: ["192.0.2.10"] }, { addresses: ["192.0.2.11"] }], ports: [{ name: "https", port: 6443 }] });
   const absent = (): never => { throw new Error("not asked for in these tests"); };
   return { host, cluster, caPem, ports: { host, runtime: absent, connect: (text) => cluster.connect(text), assets: { text: absent, list: () => [] }, lock: absent, toYaml } };

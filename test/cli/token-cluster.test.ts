@@ -45,6 +45,19 @@ test("token create prints kubeadm's join command in one line, for both roles", a
   assert.match(second.out(), new RegExp(`--discovery-token-ca-cert-hash sha256:[0-9a-f]{64} --control-plane --certificate-key ${key}\n$`));
 });
 
+test("token create names an API server where the endpoint is a name that only nodes know", async () => {
+  const { caPem, ports, host } = await bench("https://api.example:6443", now, true);
+  const io = output();
+  await tokenCreateCommand({ "print-join-command": true }, [token], io, ports);
+  assert.equal(io.out(), `kubestick join 192.0.2.10:6443 --token ${token} --discovery-token-ca-cert-hash ${caPin(caPem)} \n`);
+  // This machine's own, when it has one.
+  const second = output();
+  const facts = { ...(await host.facts()), addresses: [{ interface: "eth0", address: "192.0.2.11", family: 4 as const, prefixLength: 24, global: true }] };
+  const there = { ...ports, host: new Proxy(host, { get: (target, name) => (name === "facts" ? async () => facts : (Reflect.get(target, name) as (...args: readonly unknown[]) => unknown).bind(target)) }) };
+  await tokenCreateCommand({ "print-join-command": true }, ["k7xq2n.t4hn9w0c3vz8ra5e"], second, there);
+  assert.match(second.out(), /^kubestick join 192\.0\.2\.11:6443 /);
+});
+
 test("token create refuses what would not work, before anything is made", async () => {
   const { cluster, ports } = await bench();
   await tokenCreateCommand({}, [token], output(), ports);

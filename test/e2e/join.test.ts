@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { kubectl, untilHealthy } from "../support/e2e-cluster.ts";
-import { assertPodsMeetAcrossNodes, etcdMembers, nodeStates, untilAllReady } from "../support/e2e-nodes.ts";
+import { assertPodsMeetAcrossNodes, assertStayReady, etcdMembers, lastFailureOf, nodeStates, untilAllReady } from "../support/e2e-nodes.ts";
 import { assertRefusal, initOk } from "../support/e2e-init.ts";
 import { join, joinKilledAfter, joinOk, wordsOf } from "../support/e2e-join.ts";
 import { scenario } from "../support/e2e-scenario.ts";
@@ -14,7 +14,7 @@ const KILL_POINTS = [
 ];
 
 /** One file, four machines without route, resolver and ssh. */
-scenario("join", ({ boot }) => {
+scenario("join", ({ boot, remove }) => {
   let cp1: TestHost;
   let cp2: TestHost;
   let cp3: TestHost;
@@ -24,7 +24,7 @@ scenario("join", ({ boot }) => {
 
   before(async () => {
     cp1 = await boot({ name: "cp1" });
-    const done = await initOk(cp1, ["--control-plane-endpoint", `${cp1.address}:6443`, "--upload-certs"]);
+    const done = await initOk(cp1, ["--ha", "--upload-certs"]);
     const [controlPlane = "", worker = ""] = done.document.result["joinCommands"] as string[];
     asControlPlane = wordsOf(controlPlane);
     asWorker = wordsOf(worker);
@@ -87,6 +87,33 @@ scenario("join", ({ boot }) => {
 
   test("pods on different nodes reach each other and a Service by name", async () => {
     await assertPodsMeetAcrossNodes(cp2, "w1", "cp3");
+  });
+
+  // The first one, by whose address everybody else has joined.
+  test("a control plane without power is missed by nobody: API, kubelets, a new worker; and it heals", async (t) => {
+    cp1.kill();
+    const failedFor = lastFailureOf(w1, 40_000);
+    await assertStayReady(cp2, ["cp2", "cp3", "w1"], 40_000);
+    t.diagnostic(`the API failed from w1 until ${Math.round(await failedFor)} ms after the cut`);
+    assert.ok((await failedFor) < 15_000, `the API still failed from w1 after ${Math.round(await failedFor)} ms`);
+    const w2 = await boot({ name: "w2" });
+    await joinOk(w2, [`${cp2.address}:6443`, ...asWorker.slice(1)]);
+    await cp1.boot();
+    await untilAllReady(cp2, ["cp1", "cp2", "cp3", "w1", "w2"], 240_000);
+    assert.deepEqual(await etcdMembers(cp2), ["cp1", "cp2", "cp3"]);
+    assert.equal((await kubectl(cp2, ["delete", "node", "w2"])).code, 0);
+    remove(w2);
+  });
+
+  test("a control plane without network for two minutes is missed by nobody, and heals", async (t) => {
+    cp2.cut();
+    const failedFor = lastFailureOf(w1, 110_000);
+    await assertStayReady(cp1, ["cp1", "cp3", "w1"], 120_000);
+    t.diagnostic(`the API failed from w1 until ${Math.round(await failedFor)} ms after the cut`);
+    assert.ok((await failedFor) < 15_000, `the API still failed from w1 after ${Math.round(await failedFor)} ms`);
+    cp2.plug();
+    await untilAllReady(cp1, ["cp1", "cp2", "cp3", "w1"], 240_000);
+    assert.deepEqual(await etcdMembers(cp1), ["cp1", "cp2", "cp3"]);
   });
 
   test("reset takes a control plane out of etcd, and it joins again in spite of being killed eleven times", async () => {

@@ -14,7 +14,7 @@ test("the lists of 1.36 name what a node needs, for both architectures", () => {
   for (const arch of ["amd64", "arm64"]) {
     const { kubernetesVersion, images, sources } = loadLists(assets, { arch, cni: "flannel" });
     assert.equal(kubernetesVersion, "v1.36.2");
-    assert.deepEqual(images.map(({ role }) => role), ["pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "flannel-cni-plugin", "flannel", "coredns"]);
+    assert.deepEqual(images.map(({ role }) => role), ["pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "flannel-cni-plugin", "flannel", "coredns", "haproxy"]);
     const paths = new Map(sources.flatMap(({ binaries }) => binaries.map(({ name, path, mode }) => [name, [path, mode] as const])));
     for (const name of ["kubelet", "kubectl", "crictl", "containerd", "containerd-shim-runc-v2", "ctr"]) assert.deepEqual(paths.get(name), [`/usr/local/bin/${name}`, 0o755]);
     assert.deepEqual(paths.get("runc"), ["/usr/local/sbin/runc", 0o755]);

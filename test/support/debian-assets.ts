@@ -40,6 +40,9 @@ const made: ReadonlyMap<string, () => Uint8Array | string> = new Map<string, () 
   ["install-conf", () => "#!/bin/busybox sh\nset -e\ncp \"$1\" \"$2.tmp\"\nmv \"$2.tmp\" \"$2\"\n"],
 ]);
 
+/** Folders beside `bin` that become layers of images. */
+const folders: ReadonlyMap<string, (folder: string) => void> = new Map([["rootfs-net", writeUserland], ["rootfs-haproxy", writeHaproxy]]);
+
 /** Programs below `bin` that nobody but the folder itself can give. */
 export function cannotBeCompleted(name: string): boolean {
   return !programs.has(name) && !made.has(name);
@@ -48,14 +51,14 @@ export function cannotBeCompleted(name: string): boolean {
 /** A folder with everything: the given one, or one beside the cache that has links to its files and what Debian gives for the rest. */
 export function completeAssets(given: string): string {
   const absent = [...programs.keys(), ...made.keys()].filter((name) => !existsSync(join(given, "bin", name)));
-  const userland = !existsSync(join(given, "rootfs-net"));
-  if (absent.length === 0 && !userland) return given;
+  const absentFolders = [...folders.keys()].filter((name) => !existsSync(join(given, name)));
+  if (absent.length === 0 && absentFolders.length === 0) return given;
 
   const have = (readdirSync(join(given, "bin"), { recursive: true }) as string[]).sort().map((name) => {
     const { size, mtimeMs } = statSync(join(given, "bin", name));
     return [name, size, mtimeMs];
   });
-  const key = createHash("sha256").update(JSON.stringify([given, have, absent, userland, readFileSync(import.meta.filename, "utf8")])).digest("hex").slice(0, 16);
+  const key = createHash("sha256").update(JSON.stringify([given, have, absent, absentFolders, readFileSync(import.meta.filename, "utf8")])).digest("hex").slice(0, 16);
   const ready = join(cacheFolder(), "assets", key);
   if (existsSync(ready)) return ready;
   const making = `${ready}.making-${process.pid}`;
@@ -69,8 +72,10 @@ export function completeAssets(given: string): string {
       else place(join(unpacked(source.suite, source.package), source.path), target);
       chmodSync(target, 0o755);
     }
-    if (userland) writeUserland(join(making, "rootfs-net"));
-    else cpSync(join(given, "rootfs-net"), join(making, "rootfs-net"), { recursive: true, verbatimSymlinks: true });
+    for (const [name, write] of folders) {
+      if (absentFolders.includes(name)) write(join(making, name));
+      else cpSync(join(given, name), join(making, name), { recursive: true, verbatimSymlinks: true });
+    }
     renameSync(making, ready);
   } catch (error) {
     if (!existsSync(ready)) throw error;
@@ -148,7 +153,24 @@ const KEPT = /^(bin|sbin|lib|lib64|usr\/bin|usr\/sbin|usr\/lib)\/(?!.*\/gconv\/)
 
 /** What images that set up networks have beside their program: a shell, both kinds of iptables, nft, conntrack, and the libraries of these. */
 function writeUserland(folder: string): void {
-  for (const name of USERLAND) {
+  writePackages(folder, USERLAND);
+  for (const name of ["etc", "run", "tmp"]) mkdirSync(join(folder, name), { recursive: true });
+  for (const applet of APPLETS) link("busybox", join(folder, "bin", applet));
+  link("../bin/busybox", join(folder, "sbin/modprobe"));
+  for (const family of ["iptables", "ip6tables"]) {
+    for (const verb of ["", "-save", "-restore"]) link("xtables-nft-multi", join(folder, "usr/sbin", `${family}${verb}`));
+  }
+}
+
+const HAPROXY = ["haproxy", "libc6", "libcrypt1", "libssl3", "liblua5.3-0", "libsystemd0", "libpcre2-8-0", "libopentracing-c-wrapper0", "libopentracing1", "libstdc++6", "libgcc-s1", "libcap2", "libgcrypt20", "libgpg-error0", "liblzma5", "libzstd1", "liblz4-1"];
+
+/** haproxy and the libraries it is linked to, and nothing else. */
+function writeHaproxy(folder: string): void {
+  writePackages(folder, HAPROXY);
+}
+
+function writePackages(folder: string, names: readonly string[]): void {
+  for (const name of names) {
     const root = unpacked(SAME, name);
     for (const path of readdirSync(root, { recursive: true }) as string[]) {
       const target = join(folder, path);
@@ -156,12 +178,6 @@ function writeUserland(folder: string): void {
       mkdirSync(dirname(target), { recursive: true });
       cpSync(join(root, path), target, { verbatimSymlinks: true });
     }
-  }
-  for (const name of ["etc", "run", "tmp"]) mkdirSync(join(folder, name), { recursive: true });
-  for (const applet of APPLETS) link("busybox", join(folder, "bin", applet));
-  link("../bin/busybox", join(folder, "sbin/modprobe"));
-  for (const family of ["iptables", "ip6tables"]) {
-    for (const verb of ["", "-save", "-restore"]) link("xtables-nft-multi", join(folder, "usr/sbin", `${family}${verb}`));
   }
 }
 

@@ -28,6 +28,7 @@ const STATIC_BASE: Layer = [
 export async function imageRecipes(assets: string, references: readonly string[]): Promise<ImageRecipe[]> {
   const bin = (name: string): string => join(assets, "bin", name);
   const userland: Layer = await entriesOf(join(assets, "rootfs-net"));
+  const haproxy: Layer = await entriesOf(join(assets, "rootfs-haproxy"));
   const program = (name: string, path: string): Layer => [{ path, file: bin(name) }];
   const www: Layer = [{ path: "www", directory: true }, { path: "www/index.html", text: "served by the e2e workload\n" }];
 
@@ -41,6 +42,7 @@ export async function imageRecipes(assets: string, references: readonly string[]
     pause: { layers: [[{ path: "pause", file: bin("pause") }]], entrypoint: ["/pause"], user: "65535:65535" },
     flannel: { layers: [STATIC_BASE, userland, [...program("flanneld", "opt/bin/flanneld"), ...program("install-conf", "opt/bin/install-conf")]], entrypoint: ["/opt/bin/flanneld"] },
     "flannel-cni-plugin": { layers: [STATIC_BASE, userland, program("cni/flannel", "flannel")] },
+    haproxy: { layers: [STATIC_BASE, haproxy], entrypoint: ["/usr/sbin/haproxy"], user: "99:99" },
     web: { layers: [STATIC_BASE, userland, www], command: ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"] },
   };
 

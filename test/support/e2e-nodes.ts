@@ -65,6 +65,36 @@ export async function untilAllReady(host: TestHost, names: readonly string[], pa
   if (list.length > 0) throw new Error(`after ${patienceMs / 1000} s:\n${list.join("\n")}\n${await explain(host)}`);
 }
 
+/**
+ * Asks the API server again and again for a time, as this node's kubelet does and at the address it uses. Returns when the last request failed, ms from
+ * the call; 0 when none did.
+ */
+export async function lastFailureOf(host: TestHost, forMs: number): Promise<number> {
+  const started = performance.now();
+  let last = 0;
+  while (performance.now() - started < forMs) {
+    const { code } = await host.run(["kubectl", "--kubeconfig", "/etc/kubernetes/kubelet.conf", "--request-timeout=5s", "get", "node", host.name], { timeoutMs: 30_000 });
+    if (code !== 0) last = performance.now() - started;
+    await sleep(200);
+  }
+  return last;
+}
+
+/** These nodes are Ready whenever `by` is asked, for a time. A question without an answer is no answer; there must be some. */
+export async function assertStayReady(by: TestHost, names: readonly string[], forMs: number): Promise<void> {
+  const started = performance.now();
+  let answers = 0;
+  while (performance.now() - started < forMs) {
+    const states = await nodeStates(by).catch(() => undefined);
+    if (states !== undefined) {
+      answers += 1;
+      assert.deepEqual(names.filter((name) => states.find((state) => state.name === name)?.ready !== true), [], `after ${Math.round((performance.now() - started) / 1000)} s`);
+    }
+    await sleep(1000);
+  }
+  assert.ok(answers > 0, `${by.name} never answered`);
+}
+
 /** Names of the members as etcd itself tells, sorted; a learner is `name (learner)`, one that never came up `(not started)`. */
 export async function etcdMembers(host: TestHost): Promise<readonly string[]> {
   const answer = askEtcd(host, "/v3/cluster/member/list");

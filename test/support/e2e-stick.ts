@@ -129,7 +129,7 @@ async function finish(argv: readonly string[], env: NodeJS.ProcessEnv = process.
 }
 
 async function hashFolder(assets: string): Promise<string[]> {
-  const files = ["bin", "rootfs-net"].flatMap((name) =>
+  const files = ["bin", "rootfs-net", "rootfs-haproxy"].flatMap((name) =>
     readdirSync(join(assets, name), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)));
   const lines = [];
   for (const file of files.sort()) lines.push(`${file.slice(assets.length)} ${statSync(file).mode} ${await hashFile(file)}`);

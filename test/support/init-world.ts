@@ -1,5 +1,6 @@
 /** A machine in memory for the real init flow: its daemons come up some time after their units start, and a kubelet brings a node and pods. */
 import { resolveInitConfig, type ResolveInput } from "../../src/config/resolve.ts";
+import { haproxyImage } from "../../src/manifests/haproxy.ts";
 import { requiredImages } from "../../src/manifests/images.ts";
 import { toYaml } from "../../src/manifests/yaml.ts";
 import type { World } from "../engine/laws.ts";
@@ -21,7 +22,7 @@ function cniImages(): readonly string[] {
 export function initWorld(given: Partial<ResolveInput> = {}): World {
   const { config } = resolveInitConfig({ options: {}, facts: airgappedFacts(), ...given });
   const known = new Set(requiredImages(config).map(({ reference }) => reference));
-  const index = packageIndexFor(config, [...new Set(cniImages())].filter((reference) => !known.has(reference)));
+  const index = packageIndexFor(config, [...new Set([...cniImages(), haproxyImage])].filter((reference) => !known.has(reference)));
   const host = new MemoryHost();
   const runtime = new MemoryRuntimeStore(host.ledger);
   const cluster = new MemoryClusterStore(host.ledger);

@@ -3,6 +3,7 @@ import { resolveInitConfig } from "../../src/config/resolve.ts";
 import { joinedConfig, resolveJoinRequest } from "../../src/config/resolve-join.ts";
 import type { ExternalEtcd, Joining, ResolvedConfig } from "../../src/config/types.ts";
 import { clusterConfigurationText } from "../../src/manifests/kubeadm-config.ts";
+import { haproxyImage } from "../../src/manifests/haproxy.ts";
 import { requiredImages } from "../../src/manifests/images.ts";
 import { kubeletConfiguration } from "../../src/manifests/kubelet.ts";
 import { generateKey, publicKeyPem } from "../../src/pki/keys.ts";
@@ -70,11 +71,14 @@ export function joinWorld(role: Joining["role"], given: JoinWorldOptions = {}): 
     ...(role === "control-plane" ? { certificates: shared.files } : {}), ...given.joining,
   };
   const { externalEtcd } = given;
-  const clusterText = clusterConfigurationText(externalEtcd === undefined ? shared.cluster : { ...shared.cluster, etcd: { external: externalEtcd } });
+  const ha = joining.controlPlanes !== undefined;
+  const clusterText = clusterConfigurationText({
+    ...shared.cluster, ...(externalEtcd === undefined ? {} : { etcd: { external: externalEtcd } }), ...(ha ? { controlPlaneEndpoint: "kube-api.kubernetes.internal:7443" } : {}),
+  });
   const config = joinedConfig({ ...request, joining, clusterText, facts });
   const known = new Set(requiredImages(config).map(({ reference }) => reference));
   const flannel = [...repositoryAssets.text("bundle/cni/flannel.yaml").matchAll(/image: (\S+)/g)].map((match) => match[1] as string);
-  const index = packageIndexFor(config, [...new Set(flannel)].filter((reference) => !known.has(reference)));
+  const index = packageIndexFor(config, [...new Set([...flannel, ...(ha ? [haproxyImage] : [])])].filter((reference) => !known.has(reference)));
 
   const host = new MemoryHost({ facts, now, routes: [{ destination: "192.0.2.0/24", family: 4, device: "eth0", source: own.address }] });
   const runtime = new MemoryRuntimeStore(host.ledger);

@@ -17,7 +17,7 @@ export const file: Handler<FileAction> = {
   journaled: true,
   observe,
   verify: observe,
-  record: (action, context) => recordPath(action.path, context),
+  record: async (action, context) => (action.ofCluster === true && context.journal.found("path", action.path) === undefined ? { path: action.path, was: "absent", directories: [] } : await recordPath(action.path, context)),
 
   async apply(action, { host }, _progress, observed) {
     const { path, mode } = action;

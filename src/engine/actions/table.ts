@@ -9,6 +9,7 @@ import { image } from "./image.ts";
 import { imageRelease } from "./image-release.ts";
 import { networkInterface } from "./interface.ts";
 import { kernel } from "./kernel.ts";
+import { line } from "./line.ts";
 import { object } from "./object.ts";
 import { payload } from "./payload.ts";
 import { remove } from "./remove.ts";
@@ -21,7 +22,7 @@ import { unmount } from "./unmount.ts";
 import { wait } from "./wait.ts";
 
 export const handlers: { readonly [Kind in Action["kind"]]: Handler<Extract<Action, { readonly kind: Kind }>> } = {
-  file, payload, directory, remove, unit, kernel, route, image, "image-release": imageRelease, object, "etcd-member": etcdMember, wait,
+  file, line, payload, directory, remove, unit, kernel, route, image, "image-release": imageRelease, object, "etcd-member": etcdMember, wait,
   survey, unmount, sandboxes: pods, contents, interface: networkInterface, rules,
 };
 
