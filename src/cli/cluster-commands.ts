@@ -3,6 +3,7 @@ import { command, type Command, type CommandGroup } from "./command.ts";
 import { config, dryRun, kubeconfig, output, part } from "./flag-tables.ts";
 
 export const clusterGroups: readonly CommandGroup[] = [
+  { path: ["ha"], summary: "High availability: every node's way to all control planes" },
   { path: ["ticket"], summary: "Join tickets: all that a new node needs in one file for the stick" },
   { path: ["kubeconfig"], summary: "Kubeconfigs for people and programs" },
 ];

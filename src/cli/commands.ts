@@ -11,7 +11,7 @@ import { joinPhaseCommands, joinPhaseGroups } from "./join-phase-commands.ts";
 import { command, type Command, type CommandGroup } from "./command.ts";
 import { imagesCommands } from "./images-commands.ts";
 import { packageCopyCommands } from "./package-copy-commands.ts";
-import { config, criSocket, featureGates, imageRepository, initFlags, joinFlags, kubernetesVersion, longOutput, output, packageFile, packageFrom, packFlags, part, resetFlags, signaturePolicy, ticket, trustKey } from "./flag-tables.ts";
+import { config, criSocket, featureGates, haFlags, imageRepository, initFlags, joinFlags, kubernetesVersion, longOutput, output, packageFile, packageFrom, packFlags, part, resetFlags, signaturePolicy, ticket, trustKey } from "./flag-tables.ts";
 
 /** Words that only hold commands. */
 export const groups: readonly CommandGroup[] = [
@@ -69,6 +69,21 @@ export const commands: readonly Command[] = [
     run: async (flags, positionals, io) => (await import("./join.ts")).joinCommand(flags, positionals, io),
   }),
   ...joinPhaseCommands,
+  command({
+    path: ["ha", "enable"],
+    summary: "Let this node reach all control planes, in a cluster made without --ha",
+    description:
+      "Makes a running cluster one that survives the loss of any control plane, without a load balancer: a haproxy on every node, under one name. Run it on every control plane, then on "
+      + "every worker, then once more on a control plane; in a cluster of one node, once. What cannot be done yet it says, and everything keeps working meanwhile: certificates, kubeconfigs, cluster-info and "
+      + "kubeadm-config follow when all control planes are ready, kube-proxy when all nodes are. Nodes that join afterwards need nothing.\n\nA new cluster is made so from the beginning with init --ha.",
+    examples: [
+      { comment: "On this node", line: "kubestick ha enable" },
+      { comment: "See what would change", line: "kubestick ha enable --dry-run" },
+      { comment: "Under a name of your own", line: "kubestick ha enable --control-plane-endpoint api.plant.example:7443" },
+    ],
+    flags: haFlags,
+    run: async (flags, _, io) => (await import("./ha.ts")).haEnableCommand(flags, io),
+  }),
   command({
     path: ["reset"],
     summary: "Take back what init did to this machine",
