@@ -1,33 +1,21 @@
 /**
  * The commands below `init phase`, as data: one for each phase of the init flow, one for each of its steps, and `all` where there are steps.
- * Flags are kubeadm's for the same phase (kubeadm cmd/phases/init), plus ours that every run has. Names and titles repeat those of the flow, which
- * is not loaded for a help text; a test compares them.
+ * Flags are kubeadm's for the same phase (kubeadm cmd/phases/init), plus ours that every run has.
  */
 import { initFlags } from "./flag-tables.ts";
 import type { FlagTable } from "./flags.ts";
+import { flagsNamed, phaseCommandsOf, phaseTree, type PhaseCommandOf, type PhaseRow, type PhaseTree } from "./phase-table.ts";
 
 type InitFlag = keyof typeof initFlags;
 
-export interface PhaseCommand {
-  /** `certs`, `apiserver`; without a step the whole phase. */
-  readonly phase: string;
-  readonly step?: string;
-  readonly title: string;
-  readonly flags: readonly InitFlag[];
-  /** Takes `--print-manifest`. */
-  readonly manifest?: true;
+interface Row extends PhaseRow<InitFlag> {
   /** `--kubeconfig`, where requests are sent; `--kubeconfig-dir`, where kubeconfigs are written. */
   readonly own?: keyof typeof phaseOnly;
-}
-
-interface PhaseRow {
-  readonly phase: string;
-  readonly title: string;
-  /** Of the phase, and of every step that does not say otherwise. */
-  readonly flags: readonly InitFlag[];
-  readonly own?: keyof typeof phaseOnly;
+  /** Steps with `manifest` take `--print-manifest`. */
   readonly steps?: readonly { readonly id: string; readonly title: string; readonly flags?: readonly InitFlag[]; readonly manifest?: true }[];
 }
+
+export type PhaseCommand = PhaseCommandOf<Row>;
 
 const endpoint = ["apiserver-advertise-address", "apiserver-bind-port", "control-plane-endpoint"] as const;
 const names = ["apiserver-advertise-address", "apiserver-cert-extra-sans", "cert-dir", "control-plane-endpoint", "kubernetes-version", "service-cidr", "service-dns-domain"] as const;
@@ -36,7 +24,7 @@ const kubeconfigFlags = [...endpoint, "cert-dir", "kubernetes-version", "node-na
 const certificate = (id: string): { id: string; title: string; flags: readonly InitFlag[] } => ({ id, title: `Generate the certificate ${id}`, flags: plain });
 const authority = (id: string): { id: string; title: string; flags: readonly InitFlag[] } => ({ id, title: `Generate the certificate authority ${id}`, flags: plain });
 
-const rows: readonly PhaseRow[] = [
+export const initPhaseRows: readonly Row[] = [
   { phase: "preflight", title: "Check the machine and the package", flags: ["cri-socket", "fix", "ignore-preflight-errors", "image-repository"] },
   {
     phase: "node", title: "Prepare the node: kernel, container runtime, kubelet", flags: ["cni", "cri-socket", "fix", "kubernetes-version", "service-cidr"],
@@ -103,14 +91,9 @@ const rows: readonly PhaseRow[] = [
   { phase: "show-join-command", title: "Print the join command", flags: ["skip-certificate-key-print", "skip-token-print", "upload-certs"] },
 ];
 
-export const initPhases: readonly { readonly phase: string; readonly title: string; readonly steps: readonly { readonly id: string; readonly title: string }[] }[] =
-  rows.map(({ phase, title, steps = [] }) => ({ phase, title, steps: steps.map((step) => ({ id: step.id, title: step.title })) }));
+export const initPhases: readonly PhaseTree[] = phaseTree(initPhaseRows);
 
-/** In the order in which they run. */
-export const phaseCommands: readonly PhaseCommand[] = rows.flatMap(({ phase, title, flags, own, steps }): readonly PhaseCommand[] => [
-  { phase, title, flags, ...(own === undefined ? {} : { own }) },
-  ...(steps ?? []).map((step): PhaseCommand => ({ phase, step: step.id, title: step.title, flags: step.flags ?? flags, ...(own === undefined ? {} : { own }), ...(step.manifest === true ? { manifest: step.manifest } : {}) })),
-]);
+export const phaseCommands: readonly PhaseCommand[] = phaseCommandsOf(initPhaseRows);
 
 /** kubeadm has these on single phases and not on `init`. */
 export const phaseOnly = {
@@ -126,7 +109,5 @@ const everywhere = ["config", "dry-run", "ha", "out", "package", "part", "trust-
 export const printManifest = { type: "bool", withConfig: true, description: "Print the objects as YAML instead of sending them; nothing is asked of a cluster" } as const;
 
 export function phaseFlags({ flags, manifest, own }: PhaseCommand): FlagTable {
-  const wanted = new Set<string>([...flags, ...everywhere]);
-  // In the order of init's own table.
-  return { ...Object.fromEntries(Object.entries(initFlags).filter(([name]) => wanted.has(name))), ...(own === undefined ? {} : { [own]: phaseOnly[own] }), ...(manifest === true ? { "print-manifest": printManifest } : {}) };
+  return { ...flagsNamed(initFlags, [...flags, ...everywhere]), ...(own === undefined ? {} : { [own]: phaseOnly[own] }), ...(manifest === true ? { "print-manifest": printManifest } : {}) };
 }

@@ -6,17 +6,18 @@ import type { FlagTable, FlagValues } from "./flags.ts";
 import type { PhaseCommand } from "./init-phase-table.ts";
 import type { Io } from "./io.ts";
 import type { MachinePorts } from "./machine.ts";
+import { selected } from "./phase-table.ts";
 
 /** `ports`: the machine to work on; the real one when left out. */
-export async function initPhaseCommand({ phase, step }: PhaseCommand, values: FlagValues<FlagTable>, io: Io, ports?: MachinePorts): Promise<void> {
+export async function initPhaseCommand(entry: PhaseCommand, values: FlagValues<FlagTable>, io: Io, ports?: MachinePorts): Promise<void> {
   const { "print-manifest": printManifest, kubeconfig, "kubeconfig-dir": directory, ...flags } = values as FlagValues<FlagTable> & { readonly kubeconfig?: string; readonly "kubeconfig-dir"?: string };
   const request: InitRequest = {
     ...initOptionsFromFlags(flags as InitFlags),
-    only: [step === undefined ? phase : `${phase}/${step}`],
+    only: selected(entry),
     ...(kubeconfig === undefined ? {} : { kubeconfig: resolve(kubeconfig) }),
     ...(directory === undefined ? {} : { kubeconfigDirectory: resolve(directory) }),
   };
   if ((printManifest as unknown) !== true) return await runInit(request, io, ports);
   const { addonManifests } = await import("./init-run.ts");
-  io.stdout.write(await addonManifests(request, step as string, ports));
+  io.stdout.write(await addonManifests(request, entry.step as string, ports));
 }

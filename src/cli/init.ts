@@ -4,6 +4,7 @@ import type { RunEvent } from "../engine/types.ts";
 import { initOptionsFromFlags, type InitFlags, type InitRequest } from "./init-options.ts";
 import type { Io } from "./io.ts";
 import type { MachinePorts } from "./machine.ts";
+import { phaseRunTitle } from "./phase-table.ts";
 import { renderRun } from "./render.ts";
 
 export async function initCommand(flags: InitFlags, io: Io): Promise<void> {
@@ -13,7 +14,7 @@ export async function initCommand(flags: InitFlags, io: Io): Promise<void> {
 /** `ports`: the machine to work on; the real one when left out. */
 export async function runInit(request: InitRequest, io: Io, ports?: MachinePorts): Promise<void> {
   await renderRun(events(request, io.signal, ports), io, {
-    title: request.only === undefined ? "kubestick init" : `kubestick init phase ${request.only.join(" ").replace("/", " ")}`,
+    title: phaseRunTitle("init", request.only),
     format: request.format,
     continueWith: "Run the same command again: it continues where it stopped. To take everything back instead: kubestick reset",
   });

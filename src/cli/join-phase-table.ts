@@ -1,32 +1,23 @@
 /**
  * The commands below `join phase`, as data, like `init-phase-table.ts`. Flags are kubeadm's for the same phase (kubeadm cmd/phases/join), plus
- * ours. Names and titles repeat those of the flows, which are not loaded for a help text; a test compares them.
+ * ours.
  */
 import { joinFlags } from "./flag-tables.ts";
 import type { FlagTable } from "./flags.ts";
+import { flagsNamed, type PhaseCommandOf, type PhaseRow } from "./phase-table.ts";
 
 type JoinFlag = keyof typeof joinFlags;
 
-export interface JoinPhaseCommand {
-  readonly phase: string;
-  readonly step?: string;
-  readonly title: string;
-  readonly flags: readonly JoinFlag[];
+interface Row extends PhaseRow<JoinFlag> {
   /** Of control planes alone. */
-  readonly controlPlane: boolean;
+  readonly controlPlane?: true;
 }
 
-interface PhaseRow {
-  readonly phase: string;
-  readonly title: string;
-  readonly flags: readonly JoinFlag[];
-  readonly controlPlane?: true;
-  readonly steps?: readonly { readonly id: string; readonly title: string; readonly flags?: readonly JoinFlag[] }[];
-}
+export type JoinPhaseCommand = PhaseCommandOf<Row>;
 
 const address = ["apiserver-advertise-address", "apiserver-bind-port"] as const;
 
-const rows: readonly PhaseRow[] = [
+export const joinPhaseRows: readonly Row[] = [
   { phase: "preflight", title: "Check the machine, the package and the cluster", flags: [...address, "certificate-key", "cri-socket", "fix", "ignore-preflight-errors", "node-name"] },
   {
     phase: "node", title: "Prepare the node: kernel, container runtime, kubelet", flags: ["cri-socket", "fix"],
@@ -67,15 +58,6 @@ const rows: readonly PhaseRow[] = [
   { phase: "wait-node", title: "Wait until the node is Ready", flags: ["cni"] },
 ];
 
-export const joinPhases: readonly { readonly phase: string; readonly title: string; readonly controlPlane: boolean; readonly steps: readonly { readonly id: string; readonly title: string }[] }[] =
-  rows.map(({ phase, title, controlPlane = false, steps = [] }) => ({ phase, title, controlPlane, steps: steps.map(({ id, title: stepTitle }) => ({ id, title: stepTitle })) }));
-
-/** In the order in which they run. */
-export const joinPhaseRows: readonly JoinPhaseCommand[] = rows.flatMap(({ phase, title, flags, steps, controlPlane = false }): readonly JoinPhaseCommand[] => [
-  { phase, title, flags, controlPlane },
-  ...(steps ?? []).map((step): JoinPhaseCommand => ({ phase, step: step.id, title: step.title, flags: step.flags ?? flags, controlPlane })),
-]);
-
 /** How the cluster is found, and how a run is shown. */
 const everywhere = [
   "config", "control-plane", "discovery-file", "discovery-token", "discovery-token-ca-cert-hash", "discovery-token-unsafe-skip-ca-verification", "dry-run", "tls-bootstrap-token", "token",
@@ -83,7 +65,5 @@ const everywhere = [
 ] as const satisfies readonly JoinFlag[];
 
 export function joinPhaseFlags({ flags }: JoinPhaseCommand): FlagTable {
-  const wanted = new Set<string>([...flags, ...everywhere]);
-  // In the order of join's own table.
-  return Object.fromEntries(Object.entries(joinFlags).filter(([name]) => wanted.has(name)));
+  return flagsNamed(joinFlags, [...flags, ...everywhere]);
 }

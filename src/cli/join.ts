@@ -6,6 +6,7 @@ import type { Io } from "./io.ts";
 import { joinOptionsFromFlags, type JoinFlags, type JoinRunRequest } from "./join-options.ts";
 import type { JoinPhaseCommand } from "./join-phase-table.ts";
 import type { JoinPorts } from "./machine.ts";
+import { phaseRunTitle, selected } from "./phase-table.ts";
 import { renderRun } from "./render.ts";
 
 const adminKubeconfig = "/etc/kubernetes/admin.conf";
@@ -15,17 +16,17 @@ export async function joinCommand(flags: JoinFlags, positionals: readonly string
 }
 
 /** One phase or step. Without a word on discovery, the administrator's kubeconfig of this node says which cluster is meant (kubeadm cmd/join.go). */
-export async function joinPhaseCommand({ phase, step, controlPlane }: JoinPhaseCommand, values: FlagValues<FlagTable>, positionals: readonly string[], io: Io, ports?: JoinPorts): Promise<void> {
+export async function joinPhaseCommand(entry: JoinPhaseCommand, values: FlagValues<FlagTable>, positionals: readonly string[], io: Io, ports?: JoinPorts): Promise<void> {
   const flags = values as JoinFlags;
   const silent = positionals.length === 0 && flags.config === undefined && flags["discovery-file"] === undefined;
   const request = joinOptionsFromFlags(silent ? { ...flags, "discovery-file": adminKubeconfig } : flags, positionals);
-  await runJoin({ ...request, only: [step === undefined ? phase : `${phase}/${step}`], ofControlPlane: controlPlane }, io, ports);
+  await runJoin({ ...request, only: selected(entry), ofControlPlane: entry.controlPlane === true }, io, ports);
 }
 
 /** `ports`: the machine to work on; the real one when left out. */
 export async function runJoin(request: JoinRunRequest, io: Io, ports?: JoinPorts): Promise<void> {
   await renderRun(events(request, io.signal, ports), io, {
-    title: request.only === undefined ? "kubestick join" : `kubestick join phase ${request.only.join(" ").replace("/", " ")}`,
+    title: phaseRunTitle("join", request.only),
     format: request.format,
     continueWith: "Run the same command again: it continues where it stopped. To take everything back instead: kubestick reset",
   });
