@@ -8,6 +8,7 @@
 import { clusterCommands, clusterGroups } from "./cluster-commands.ts";
 import { initPhaseCommands, initPhaseGroups } from "./init-phase-commands.ts";
 import { joinPhaseCommands, joinPhaseGroups } from "./join-phase-commands.ts";
+import { resetPhaseCommands, resetPhaseGroups } from "./reset-phase-commands.ts";
 import { command, type Command, type CommandGroup } from "./command.ts";
 import { imagesCommands } from "./images-commands.ts";
 import { packageCopyCommands } from "./package-copy-commands.ts";
@@ -17,6 +18,7 @@ import { config, criSocket, featureGates, haFlags, imageRepository, initFlags, j
 export const groups: readonly CommandGroup[] = [
   ...initPhaseGroups,
   ...joinPhaseGroups,
+  ...resetPhaseGroups,
   { path: ["package"], summary: "Look into the package an executable carries" },
   { path: ["images"], summary: "Images of this node and the packages that own them" },
   { path: ["token"], summary: "Bootstrap tokens" },
@@ -86,21 +88,25 @@ export const commands: readonly Command[] = [
   }),
   command({
     path: ["reset"],
-    summary: "Take back what init did to this machine",
+    summary: "Take back what init or join did to this machine",
     description:
       "Stops the node and removes what this program made (files, units, routes, settings) and what the cluster left: pods, mounts, volumes, logs, the data of "
       + "etcd and of the carried containerd, interfaces and packet-filter rules. What was on the machine before stays, and what was changed is put back. The data of "
-      + "the cluster on this node is lost.\n\nOn a terminal you are asked for the node's name; scripts pass --yes. It can be run again after an interruption.",
+      + "the cluster on this node is lost.\n\nA control plane leaves etcd first; the last healthy member is refused. No API server has to answer. "
+      + "It goes on after a failure, tells all of them at the end, and can be run again.\n\nOn a terminal you are asked for the node's name; scripts pass --yes. "
+      + "\"kubestick reset phase --help\" lists the phases, each of which can be run alone.",
     examples: [
-      { comment: "Ask for the node's name, then remove everything init made", line: "kubestick reset" },
+      { comment: "Ask for the node's name, then remove everything init or join made", line: "kubestick reset" },
       { comment: "In a script, without a question", line: "kubestick reset --yes" },
       { comment: "See what would be removed", line: "kubestick reset --dry-run" },
       { comment: "Keep the data of etcd", line: "kubestick reset --skip-phases remove-etcd-member" },
       { comment: "A node that something else made (kubeadm), by kubeadm's list of paths", line: "kubestick reset --force" },
+      { comment: "With a ResetConfiguration", line: "kubestick reset --config reset.yaml" },
     ],
     flags: resetFlags,
     run: async (flags, _, io) => (await import("./reset.ts")).resetCommand(flags, io),
   }),
+  ...resetPhaseCommands,
   command({
     path: ["pack"],
     summary: "Collect a Kubernetes into an executable, on a machine with network",

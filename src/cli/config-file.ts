@@ -4,7 +4,7 @@ import type { ConfigFile } from "../config/options.ts";
 import { errnoOf, KubestickError, messageOf } from "../errors.ts";
 
 /** `operation`: whose defaults to start from, for the error. */
-export async function readConfigFile(path: string, operation: "init" | "join" = "init"): Promise<ConfigFile> {
+export async function readConfigFile(path: string, operation: "init" | "join" | "reset" = "init"): Promise<ConfigFile> {
   try {
     return { name: path, text: await readFile(path, "utf8") };
   } catch (error) {

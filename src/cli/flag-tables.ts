@@ -137,12 +137,18 @@ export const packFlags = {
   output: longOutput,
 } as const satisfies FlagTable;
 
+/** kubeadm's flags of `reset` under their own names, then ours. */
 export const resetFlags = {
+  "cert-dir": { type: "string", placeholder: "DIR", completes: "directory", default: "what this program put into /etc/kubernetes/pki, or wherever it was told to", description: "Remove everything in this directory of certificates" },
   "cleanup-tmp-dir": { type: "bool", description: "Empty /etc/kubernetes/tmp as well" },
+  config,
+  "cri-socket": { ...criSocket, default: "that of the record or of the kubelet, else found on the machine", description: "Socket of the container runtime whose pods are ended" },
   "dry-run": dryRun,
   force: { type: "bool", short: "f", description: "Do not ask, and reset also a node that this program has no record of having made" },
-  "skip-phases": skipPhases,
-  yes: { type: "bool", short: "y", description: "Do not ask for the name of this node" },
+  "ignore-preflight-errors": { ...ignorePreflightErrors, description: "Checks whose errors become warnings, for example EtcdMember (the cluster would lose its data); \"all\" stands for every check" },
+  kubeconfig: { type: "string", withConfig: true, placeholder: "FILE", completes: "file", default: "/etc/kubernetes/admin.conf", description: "Kubeconfig for finding the other members of etcd, when this node's own does not answer" },
+  "skip-phases": { ...skipPhases, description: "Phases to leave out, for example remove-etcd-member" },
+  yes: { type: "bool", short: "y", withConfig: true, description: "Do not ask for the name of this node" },
   output,
 } as const satisfies FlagTable;
 

@@ -21,6 +21,7 @@ const kindNames: Readonly<Record<ActionEvent["kind"], readonly [one: string, man
   survey: ["survey", "surveys"],
   unmount: ["mount", "mounts"],
   sandboxes: ["runtime's pods", "runtimes' pods"],
+  "control-group": ["pods' control group", "pods' control groups"],
   contents: ["data directory", "data directories"],
   interface: ["network interface", "network interfaces"],
   rules: ["set of packet-filter rules", "sets of packet-filter rules"],

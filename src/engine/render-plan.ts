@@ -132,6 +132,7 @@ function fieldsOf(action: Action): Readonly<Record<string, unknown>> {
     case "survey": return { places: action.places };
     case "unmount": return { path: action.path };
     case "sandboxes": return { socket: action.socket };
+    case "control-group": return { paths: action.paths };
     case "contents": return { path: action.path, keep: action.keep, keepItself: action.keepItself };
     case "interface": return { name: action.name };
     case "rules": return { program: action.program, chainPrefixes: action.chainPrefixes, tables: action.tables };

@@ -215,6 +215,8 @@ export interface SurveyPlace {
 export interface UnmountAction extends ActionBase {
   readonly kind: "unmount";
   readonly path: string;
+  /** `force`: of a server that is gone. `lazy`: busy or not; it goes when its last user does. */
+  readonly how?: readonly ("force" | "lazy")[];
 }
 
 /** No pod sandbox is in this runtime. */
@@ -223,12 +225,20 @@ export interface SandboxesAction extends ActionBase {
   readonly socket: string;
 }
 
+/** None of these control groups exists, nor one below them. They hold no process any more; systemd knows only those of its own hierarchy. */
+export interface ControlGroupAction extends ActionBase {
+  readonly kind: "control-group";
+  readonly paths: readonly string[];
+}
+
 /** A path holds only the names in `keep`; without `keepItself` and with nothing to keep, it does not exist. Mount points always stay. */
 export interface ContentsAction extends ActionBase {
   readonly kind: "contents";
   readonly path: string;
   readonly keep: readonly string[];
   readonly keepItself: boolean;
+  /** Of a directory that stays: the mode it had. */
+  readonly mode?: number;
   readonly onlyIfEmpty?: true;
   /** Parents that were not there before, outermost first: they go when they are empty. */
   readonly parents: readonly string[];
@@ -252,7 +262,7 @@ export interface RulesAction extends ActionBase {
 export type Action =
   | FileAction | LineAction | PayloadAction | DirectoryAction | RemoveAction | UnitAction | KernelAction | RouteAction
   | ImageAction | ImageReleaseAction | ObjectAction | EtcdMemberAction | WaitAction
-  | SurveyAction | UnmountAction | SandboxesAction | ContentsAction | InterfaceAction | RulesAction;
+  | SurveyAction | UnmountAction | SandboxesAction | ControlGroupAction | ContentsAction | InterfaceAction | RulesAction;
 
 // ---------------------------------------------------------------- phases
 
@@ -368,6 +378,8 @@ export interface SurveyedPlace extends SurveyPlace {
   /** `crowded`: too much to remember, so all of it stays. */
   readonly was: "absent" | "directory" | "crowded" | "other";
   readonly names: readonly string[];
+  /** Of a directory; programs set their own. Absent in records of earlier versions. */
+  readonly mode?: number;
   /** Parents that did not exist either, outermost first. */
   readonly parents: readonly string[];
 }
@@ -375,13 +387,24 @@ export interface SurveyedPlace extends SurveyPlace {
 export interface ResetInput {
   readonly facts: HostFacts;
   readonly read: HostReader;
-  readonly criSocket: string;
+  /** undefined: several runtimes answer, and nothing says which one is the cluster's. */
+  readonly criSocket: string | undefined;
+  /** A person named it. */
+  readonly criSocketGiven: boolean;
+  /** Named by a person, to be emptied whoever filled it. */
+  readonly certificatesDir: string | undefined;
+  /** umount2(2)'s names. */
+  readonly unmountFlags: readonly string[];
   /** undefined: this machine has no journal, or none that knows what was there before. */
   readonly survey: SurveyRecord | undefined;
   /** Whether a journal tells of any run here. */
   readonly recorded: boolean;
   readonly made: PlanInput<never>["made"];
   readonly etcd?: PlanInput<never>["etcd"];
+  /** ms, for all tries to leave etcd. */
+  readonly etcdTimeoutMs: number;
+  /** As the kubeconfig names it. Its API server may be gone. */
+  readonly cluster?: ClusterReader;
   readonly dryRun: boolean;
   /** Consent to take away what this program has no record of. */
   readonly force: boolean;
@@ -392,8 +415,9 @@ export interface ResetInput {
 export interface ResetPhase {
   readonly id: string;
   readonly title: string;
-  /** Left out: the journal is undone here. */
-  readonly plan?: (input: ResetInput) => Promise<{ readonly actions: readonly Action[]; readonly findings?: readonly Finding[] }>;
+  readonly plan: (input: ResetInput) => Promise<{ readonly actions: readonly Action[]; readonly findings?: readonly Finding[] }>;
+  /** The journal is undone here, after the actions. */
+  readonly undoesJournal?: true;
 }
 
 // ---------------------------------------------------------------- events

@@ -6,27 +6,31 @@
  * when somebody else put things into them. A failure does not end it; all are told at the end, and the journal stays, so
  * that the same command can be run again.
  */
+import type { ClusterReader } from "../cluster/types.ts";
 import { KubestickError } from "../errors.ts";
+import type { HostFacts } from "../host/types.ts";
 import { sandboxRemover } from "./actions/sandboxes.ts";
 import type { UndoContext } from "./actions/handler.ts";
 import { handlerOf } from "./actions/table.ts";
-import { membersReader, openClients } from "./clients.ts";
+import { kubeconfigPath, membersReader, openClients, type Clients } from "./clients.ts";
 import { stateDirectoryOf, type RunContext } from "./context.ts";
 import { withEvents } from "./event-queue.ts";
 import { httpGet } from "./http-get.ts";
+import { judge } from "./findings.ts";
 import { openJournal } from "./journal.ts";
 import { finishedEvent, interrupted, toFailure, type RunOutcome } from "./outcome.ts";
 import { selectPhases } from "./select-phases.ts";
 import type { Action, ActionStatus, Finding, JournalEntry, ResetInput, ResetPhase, RunEvent, SurveyRecord } from "./types.ts";
 
-export type ResetContext = Pick<RunContext, "host" | "pkg" | "runtime" | "connect" | "connectEtcd" | "config" | "dryRun" | "signal" | "stateDirectory" | "lock"> & {
-  readonly skipPhases?: readonly string[];
-  readonly force?: boolean;
-  readonly cleanupTmpDir?: boolean;
-};
+export type ResetContext = Pick<RunContext, "host" | "pkg" | "runtime" | "connect" | "connectEtcd" | "config" | "dryRun" | "signal" | "stateDirectory" | "lock" | "only" | "kubeconfig">
+  & Partial<Pick<RunContext, "skipPhases" | "ignorePreflightErrors">>
+  & Partial<Pick<ResetInput, "force" | "cleanupTmpDir" | "certificatesDir" | "criSocket" | "unmountFlags" | "etcdTimeoutMs">>;
 
 /** What this room knows of a reset by itself. */
-const journalAlone: readonly ResetPhase[] = [{ id: "undo", title: "Undo what kubestick made on this machine" }];
+const journalAlone: readonly ResetPhase[] = [{ id: "undo", title: "Undo what kubestick made on this machine", plan: () => Promise.resolve({ actions: [] }), undoesJournal: true }];
+
+/** kubeadm's candidate when none answers. */
+const usualSocket = "unix:///var/run/containerd/containerd.sock";
 
 /** Never throws: how it ended is the last event, `run-finished`, and the generator's value. */
 export function runReset(context: ResetContext, phases: readonly ResetPhase[] = journalAlone): AsyncGenerator<RunEvent, RunOutcome> {
@@ -39,6 +43,12 @@ export function runReset(context: ResetContext, phases: readonly ResetPhase[] = 
  */
 export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEntry[] {
   return entries.filter((entry) => entry.what === "intent").toReversed();
+}
+
+/** By whose runtime the images went in. */
+function socketOf(entries: readonly JournalEntry[]): string | undefined {
+  const socket = entries.find((entry) => entry.kind === "image" && typeof entry.undo?.["socket"] === "string")?.undo?.["socket"];
+  return typeof socket === "string" ? socket : undefined;
 }
 
 /** What init noted of the machine before the cluster filled it. */
@@ -57,6 +67,7 @@ class Reset {
   readonly #failures: { readonly id: string; readonly error: KubestickError }[] = [];
   readonly #planned = new Set<string>();
   readonly #counts = { changed: 0, unchanged: 0 };
+  #socket: Promise<string | undefined> | undefined;
 
   constructor(context: ResetContext, phases: readonly ResetPhase[], emit: (event: RunEvent) => void) {
     this.#context = context;
@@ -70,16 +81,20 @@ class Reset {
     let lock: { release(): Promise<void> } | undefined;
     let error: KubestickError | undefined;
     try {
-      const selected = selectPhases({ name: "reset", phases: this.#phases.map(({ id, title }) => ({ id, title, needs: [], plan: () => Promise.resolve({ actions: [], output: {} }) })) }, this.#context.skipPhases ?? [], undefined);
-      this.#emit({ type: "run-started", flow: "reset", dryRun, phases: this.#phases.map(({ id, title }) => ({ id, title })) });
+      const selected = this.#select();
+      const running = this.#phases.filter((_, index) => selected[index] === "run");
+      this.#emit({ type: "run-started", flow: "reset", dryRun, phases: this.#phases.filter((_, index) => selected[index] !== "hidden").map(({ id, title }) => ({ id, title })) });
       if (!dryRun) lock = await this.#context.lock?.();
       const undo = await undoContext(this.#context);
       try {
+        const [guard] = this.#phases;
+        // A phase that runs alone is no way around it.
+        if (guard !== undefined && selected[0] === "hidden") this.#judge(guard.id, true, (await this.#plan(guard, undo)).findings ?? [], "errors");
         for (const [index, phase] of this.#phases.entries()) {
-          if (selected[index]?.mode === "run") await this.#phase(phase, index, undo);
-          else this.#emit({ type: "phase-skipped", phase: phase.id, reason: "left out by --skip-phases" });
+          if (selected[index] === "run") await this.#phase(phase, { index: running.indexOf(phase), total: running.length }, undo);
+          else if (selected[index] === "skip") this.#emit({ type: "phase-skipped", phase: phase.id, reason: "left out by --skip-phases" });
         }
-        const all = selected.every(({ mode }) => mode === "run");
+        const all = running.length === this.#phases.length;
         // The record goes last, and only when nothing is left that it would be needed for.
         if (!dryRun && all && this.#failures.length === 0) await host.remove(undo.stateDirectory, { recursive: true });
       } finally {
@@ -96,22 +111,23 @@ class Reset {
     return outcome;
   }
 
-  async #phase(phase: ResetPhase, index: number, undo: UndoContext): Promise<void> {
+  #select(): readonly ("run" | "skip" | "hidden")[] {
+    const phases = this.#phases.map(({ id, title }) => ({ id, title, needs: [], plan: () => Promise.resolve({ actions: [], output: {} }) }));
+    return selectPhases({ name: "reset", phases }, this.#context.skipPhases ?? [], this.#context.only).map(({ mode }) => (mode === "output" ? "hidden" : mode));
+  }
+
+  async #phase(phase: ResetPhase, place: { readonly index: number; readonly total: number }, undo: UndoContext): Promise<void> {
     const { host } = this.#context;
     const started = host.now().getTime();
     const before = { ...this.#counts };
-    this.#emit({ type: "phase-started", phase: phase.id, title: phase.title, index, total: this.#phases.length });
-    if (phase.plan === undefined) {
-      await this.#undoJournal(phase.id, undo);
-    } else {
-      const { actions, findings = [] } = await this.#plan(phase, undo);
-      for (const finding of findings) this.#emit({ type: "finding", phase: phase.id, finding });
-      this.#judge(phase.id, index, findings);
-      for (const [at, action] of actions.entries()) {
-        if (this.#context.signal.aborted) throw interrupted("reset", phase.id, actions.slice(at).map(({ id }) => id));
-        await this.#takeAway(phase.id, action, undo);
-      }
+    this.#emit({ type: "phase-started", phase: phase.id, title: phase.title, ...place });
+    const { actions, findings = [] } = await this.#plan(phase, undo);
+    this.#judge(phase.id, phase === this.#phases[0], findings, "all");
+    for (const [at, action] of actions.entries()) {
+      if (this.#context.signal.aborted) throw interrupted("reset", phase.id, actions.slice(at).map(({ id }) => id));
+      await this.#takeAway(phase.id, action, undo);
     }
+    if (phase.undoesJournal === true) await this.#undoJournal(phase.id, undo);
     this.#emit({
       type: "phase-finished", phase: phase.id, ms: Math.max(0, host.now().getTime() - started),
       changed: this.#counts.changed - before.changed, unchanged: this.#counts.unchanged - before.unchanged,
@@ -119,13 +135,17 @@ class Reset {
   }
 
   async #plan(phase: ResetPhase, { journal, clients }: UndoContext): Promise<{ readonly actions: readonly Action[]; readonly findings?: readonly Finding[] }> {
-    const { host, config, dryRun, force, cleanupTmpDir } = this.#context;
-    const input: ResetInput = {
-      facts: await host.facts(), read: host, criSocket: config.init.nodeRegistration.criSocket, survey: surveyOf(journal.entries), recorded: journal.entries.some(({ kind, id }) => kind !== "image" && id !== packageRecordId),
-      made: { has: (id) => journal.has(id) }, etcd: membersReader(clients), dryRun, force: force === true, cleanupTmpDir: cleanupTmpDir === true,
-    };
+    const { host, dryRun, force, cleanupTmpDir, criSocket, certificatesDir, unmountFlags = [], etcdTimeoutMs = 30_000 } = this.#context;
     try {
-      return await (phase.plan as NonNullable<ResetPhase["plan"]>)(input);
+      const facts = await host.facts();
+      // Once: what says so is among the things that go.
+      this.#socket ??= this.#findSocket(journal.entries, facts);
+      const input: ResetInput = {
+        facts, read: host, criSocket: await this.#socket, criSocketGiven: criSocket !== undefined, certificatesDir, unmountFlags, survey: surveyOf(journal.entries), recorded: journal.entries.some(({ kind, id }) => kind !== "image" && id !== packageRecordId),
+        made: { has: (id) => journal.has(id) }, etcd: membersReader(clients), etcdTimeoutMs, cluster: clusterReader(clients), dryRun,
+        force: force === true || this.#ignores("NoRecord"), cleanupTmpDir: cleanupTmpDir === true,
+      };
+      return await phase.plan(input);
     } catch (thrown) {
       // What cannot be looked at cannot be taken away; the rest can.
       this.#failed(phase.id, phase.id, toFailure(thrown, `planning phase ${phase.id} of reset`), "remove");
@@ -133,19 +153,45 @@ class Reset {
     }
   }
 
+  /** A person's word, else the record's, else the kubelet's, else that of the only runtime there is. */
+  async #findSocket(entries: readonly JournalEntry[], { criSockets }: HostFacts): Promise<string | undefined> {
+    const { criSocket, host } = this.#context;
+    const known = criSocket ?? socketOf(entries);
+    if (known !== undefined) return known;
+    for (const path of ["/var/lib/kubelet/instance-config.yaml", "/var/lib/kubelet/config.yaml"]) {
+      const socket = /^containerRuntimeEndpoint:\s*["']?(unix:\/\/\/[^\s"']+)/m.exec((await host.readText(path)) ?? "")?.[1];
+      if (socket !== undefined) return socket;
+    }
+    return criSockets.length > 1 ? undefined : criSockets[0] ?? usualSocket;
+  }
+
+  #ignores(check: string): boolean {
+    return judge([{ check, severity: "error", message: "" }], this.#context.ignorePreflightErrors ?? [])[0]?.ignored === true;
+  }
+
   /** The first phase decides whether there is a reset at all; later ones are only about their own part. */
-  #judge(phase: string, index: number, findings: readonly Finding[]): void {
-    for (const { check, severity, message, hint } of findings) {
-      if (severity !== "error") continue;
+  #judge(phase: string, first: boolean, findings: readonly Finding[], tell: "all" | "errors"): void {
+    const fatal: KubestickError[] = [];
+    for (const { finding, ignored } of judge(findings, this.#context.ignorePreflightErrors ?? [])) {
+      const { check, severity, message, hint } = finding;
+      if (tell === "all" || severity === "error") this.#emit({ type: "finding", phase, finding, ...(ignored ? { ignored } : {}) });
+      if (severity !== "error" || ignored) continue;
       const error = new KubestickError({
-        code: index === 0 ? "RESET_REFUSED" : "RESET_BLOCKED",
+        code: first ? "RESET_REFUSED" : "RESET_BLOCKED",
         attempted: `resetting this machine (${check})`,
         happened: `${message.charAt(0).toUpperCase()}${message.slice(1)}.`,
-        next: index === 0 ? `${hint ?? ""} To go on: kubestick reset --force`.trim() : hint ?? "Run the same command again.",
+        next: first ? `${hint ?? ""} To go on in spite of it: ${check === "NoRecord" ? "kubestick reset --force" : `--ignore-preflight-errors=${check}`}`.trim() : hint ?? "Run the same command again.",
       });
-      if (index === 0 && !this.#context.dryRun) throw error;
-      this.#failures.push({ id: `${phase} ${check}`, error });
+      fatal.push(error);
+      if (!first || this.#context.dryRun) this.#failures.push({ id: `${phase} ${check}`, error });
     }
+    const [only, ...more] = fatal;
+    if (!first || this.#context.dryRun || only === undefined) return;
+    if (more.length === 0) throw only;
+    throw new KubestickError({
+      code: "RESET_REFUSED", attempted: "resetting this machine", happened: `${fatal.length} checks found errors. Nothing was changed.`, next: "Read each of them; each says what cures it, and how to go on in spite of it.",
+      details: fatal.map(({ attempted, happened, next }) => `${attempted.replace(/^.*\(|\)$/g, "")}: ${happened} ${next}`),
+    });
   }
 
   async #takeAway(phase: string, action: Action, context: UndoContext): Promise<void> {
@@ -218,6 +264,14 @@ class Reset {
   }
 }
 
+/** Connects with the first question. */
+function clusterReader(clients: Clients): ClusterReader {
+  return {
+    get: async (ref) => await (await clients.cluster("admin")).get(ref),
+    list: async (apiVersion, kind, options) => await (await clients.cluster("admin")).list(apiVersion, kind, options),
+  };
+}
+
 /** A reset tells of things, not of bytes. */
 function ignore(): void {
   // Nothing to report.
@@ -236,7 +290,7 @@ async function undoContext(context: ResetContext): Promise<UndoContext> {
   const stateDirectory = stateDirectoryOf(context);
   return {
     host: context.host, pkg: context.pkg, signal: context.signal, dryRun: context.dryRun, stateDirectory,
-    clients: openClients(context), journal: await openJournal(context.host, stateDirectory, context.dryRun),
+    clients: openClients({ ...context, kubeconfig: context.kubeconfig ?? kubeconfigPath("admin") }), journal: await openJournal(context.host, stateDirectory, context.dryRun),
     planned: undefined, diagnose: undefined, httpGet, toYaml: JSON.stringify,
     sandboxes: sandboxRemover(), afterwards: { reload: false, restart: new Set() },
   };

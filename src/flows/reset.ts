@@ -4,11 +4,12 @@ import { removeEtcdMember } from "../phases/reset-etcd.ts";
 import { cleanupNode } from "../phases/reset-node.ts";
 import { resetPreflight } from "../phases/reset-preflight.ts";
 import { cleanupRuntime } from "../phases/reset-runtime.ts";
+import { undoJournal } from "../phases/reset-undo.ts";
 
 export const resetFlow: readonly ResetPhase[] = [
   resetPreflight,
   removeEtcdMember,
   cleanupNode,
-  { id: "undo", title: "Undo what kubestick made on this machine" },
+  undoJournal,
   cleanupRuntime,
 ];

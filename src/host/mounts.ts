@@ -23,9 +23,9 @@ function plain(path: string): string {
   return path.replaceAll(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
 
-/** Never lazily: a lazy unmount of a busy volume looks done while somebody still writes to it. */
-export async function unmountPath(exec: Exec, path: string): Promise<void> {
-  const result = await exec(["umount", "--", path]);
+/** Lazily only on demand: a lazy unmount of a busy volume looks done while somebody still writes to it. */
+export async function unmountPath(exec: Exec, path: string, how: readonly ("force" | "lazy")[] = []): Promise<void> {
+  const result = await exec(["umount", ...how.map((word) => `--${word}`), "--", path]);
   if (result.code === 0 || /not mounted|no mount point/i.test(result.stderr)) return;
   throw new KubestickError({
     code: "UNMOUNT_FAILED",

@@ -57,7 +57,7 @@ export function nodeHost(): Host {
     setSysctl: writeSysctl,
     replaceRoute: (route) => putRoute(execute, route),
     deleteRoute: (route) => dropRoute(execute, route),
-    unmount: (path) => unmountPath(execute, path),
+    unmount: (path, how) => unmountPath(execute, path, how),
     deleteInterface: (name) => dropInterface(execute, name),
     exec: execute,
     sleep: async (ms, signal) => { await delay(ms, undefined, signal === undefined ? {} : { signal }); },

@@ -191,8 +191,8 @@ export interface Host extends HostReader {
   setSysctl(key: string, value: string): Promise<void>;
   replaceRoute(route: Route): Promise<void>;
   deleteRoute(route: Route): Promise<void>;
-  /** The topmost mount at this path; none there is fine. */
-  unmount(path: string): Promise<void>;
+  /** The topmost mount at this path; none there is fine. `how`: umount2(2)'s MNT_FORCE and MNT_DETACH, for those who ask for them. */
+  unmount(path: string, how?: readonly ("force" | "lazy")[]): Promise<void>;
   /** An interface that is not there is fine. */
   deleteInterface(name: string): Promise<void>;
   /** argv only, never a shell. Rejects when the program cannot be started or runs longer than `timeoutMs` (default 60 s); a non-zero exit is a result. */

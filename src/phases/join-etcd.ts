@@ -12,11 +12,11 @@ import type { ResolvedConfig } from "../config/types.ts";
 import type { Action, EtcdFiles, EtcdMemberAction, Finding, Phase, PlanInput } from "../engine/types.ts";
 import { KubestickError } from "../errors.ts";
 import { etcdClientUrl, etcdLivenessUrl, etcdPeerUrl, etcdPod, type EtcdPeer } from "../manifests/etcd.ts";
-import { annotations } from "../manifests/names.ts";
 import { applyPatches } from "../manifests/patches.ts";
 import { staticPodPath } from "../manifests/static-pods.ts";
 import { directory, file, wait } from "./actions.ts";
 import type { CertsOutput } from "./certs.ts";
+import { etcdPodUrls } from "./etcd-pods.ts";
 import { externalEtcdIgnored, externalEtcdWaits } from "./external-etcd.ts";
 import { configuredPatches } from "./patches.ts";
 
@@ -113,7 +113,7 @@ function member(config: ResolvedConfig, state: "learner" | "voting", endpoints: 
   };
 }
 
-/** As kubeadm finds them (util/etcd): by an annotation of the static pods, which tells the client URL. Not this node's own: it may not run. */
+/** Not this node's own: it may not run. */
 async function memberEndpoints(config: ResolvedConfig, cluster: ClusterReader | undefined): Promise<readonly string[]> {
   if (cluster === undefined) {
     throw new KubestickError({
@@ -121,10 +121,8 @@ async function memberEndpoints(config: ResolvedConfig, cluster: ClusterReader | 
       next: "Look at the API server there: crictl ps -a --name kube-apiserver. Then run the same command again: it continues here.",
     });
   }
-  const pods = await cluster.list("v1", "Pod", { namespace: "kube-system", labelSelector: "component=etcd,tier=control-plane" });
   const own = etcdClientUrl(config.init.localAPIEndpoint.advertiseAddress);
-  const urls = pods.map(({ metadata }) => (metadata["annotations"] as Readonly<Record<string, string>> | undefined)?.[annotations.etcdClientUrls]).filter((url) => url !== undefined);
-  return [...new Set(urls)].filter((url) => url !== own).sort();
+  return (await etcdPodUrls(cluster)).filter((url) => url !== own);
 }
 
 /** What `--initial-cluster` has to say: every member, this one under its name. A member that has started with a list keeps it. */

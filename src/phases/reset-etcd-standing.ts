@@ -1,12 +1,11 @@
 /** What a reset of this node means for the etcd it belongs to: nothing, one member less, or the end of the cluster. Asked, never guessed. */
 import { dirname } from "node:path";
 import type { EtcdMember } from "../cluster/types.ts";
+import { isKubestickError } from "../errors.ts";
 import type { EtcdFiles, EtcdMemberAction, Finding, ResetInput } from "../engine/types.ts";
+import { etcdPodUrls } from "./etcd-pods.ts";
 
 const manifestPath = "/etc/kubernetes/manifests/etcd.yaml";
-/** A member that does not answer in this many tries does not answer. */
-const timeoutMs = 30_000;
-
 export interface EtcdStanding {
   /** How this node leaves; undefined when there is nobody to leave. */
   readonly leave?: EtcdMemberAction;
@@ -17,7 +16,7 @@ export interface EtcdStanding {
 }
 
 /** undefined: no static pod of etcd is on this machine. */
-export async function etcdStanding({ read, etcd, force }: ResetInput): Promise<EtcdStanding | undefined> {
+export async function etcdStanding({ read, etcd, etcdTimeoutMs, cluster, force }: ResetInput): Promise<EtcdStanding | undefined> {
   const manifest = await read.readText(manifestPath);
   const flag = (name: string): string | undefined => new RegExp(`--${name}=(\\S+)`).exec(manifest ?? "")?.[1];
   const [name, peerUrl, ca, dataDirectory] = [flag("name"), flag("initial-advertise-peer-urls"), flag("trusted-ca-file"), flag("data-dir")];
@@ -25,13 +24,19 @@ export async function etcdStanding({ read, etcd, force }: ResetInput): Promise<E
   const files: EtcdFiles = { ca, certificate: `${dirname(ca)}/healthcheck-client.crt`, key: `${dirname(ca)}/healthcheck-client.key` };
   const written = (flag("initial-cluster") ?? "").split(",").map((entry) => entry.slice(entry.indexOf("=") + 1)).filter((url) => url !== "" && url !== peerUrl);
 
-  const members = await etcd([clientUrl(peerUrl), ...written.map(clientUrl)], files);
+  const known = [clientUrl(peerUrl), ...written.map(clientUrl)];
+  let members = await etcd(known, files);
+  // The first control plane's manifest names no other, and who came later only etcd and the API server know.
+  const listed = members === undefined ? (await podUrls(cluster))?.filter((url) => !known.includes(url)) : undefined;
+  if (listed !== undefined && listed.length > 0) members = await etcd(listed, files);
   if (members === undefined) {
-    return written.length === 0 ? { findings: [] } : { findings: [{
-      check: "EtcdMember", severity: force ? "warning" : "error",
-      message: `no member of etcd answers (${[peerUrl, ...written].map(clientUrl).join(", ")}), so ${name} could not be taken out of it`,
-      hint: `When the others are back, on one of them: etcdctl member list; etcdctl member remove <id of ${name}>`,
-    }] };
+    const others = [...written.map(clientUrl), ...(listed ?? [])];
+    const hint = `When they are back, on one of them: etcdctl member list; etcdctl member remove <id of ${name}>`;
+    if (others.length > 0) {
+      return { findings: [{ check: "EtcdMember", severity: force ? "warning" : "error", message: `no member of etcd answers (${[clientUrl(peerUrl), ...others].join(", ")}), so ${name} could not be taken out of it`, hint }] };
+    }
+    // An API server that lists no other control plane has said enough.
+    return { findings: listed !== undefined ? [] : [{ check: "EtcdMember", severity: "warning", message: "neither etcd nor the API server of this node answers, so nobody could say whether other control planes are there", hint: `If there are: ${hint.charAt(0).toLowerCase()}${hint.slice(1)}` }] };
   }
   const mine = members.find(({ peerUrls }) => peerUrls.includes(peerUrl));
   const others = members.filter((member) => member !== mine);
@@ -51,7 +56,18 @@ export async function etcdStanding({ read, etcd, force }: ResetInput): Promise<E
     };
     return { danger, findings: [{ ...danger, severity: "warning", message: `${name} stays a member of etcd, because no majority is there to agree that it leaves` }] };
   }
-  return { leave: { kind: "etcd-member", id: `etcd-member/${name}`, state: "absent", name, peerUrl, endpoints, files, dataDirectory, timeoutMs }, findings: [] };
+  return { leave: { kind: "etcd-member", id: `etcd-member/${name}`, state: "absent", name, peerUrl, endpoints, files, dataDirectory, timeoutMs: etcdTimeoutMs }, findings: [] };
+}
+
+/** undefined: no API server answers. */
+async function podUrls(cluster: ResetInput["cluster"]): Promise<readonly string[] | undefined> {
+  if (cluster === undefined) return undefined;
+  try {
+    return await etcdPodUrls(cluster);
+  } catch (error) {
+    if (isKubestickError(error)) return undefined;
+    throw error;
+  }
 }
 
 /** A member that has not started yet tells no client address. */

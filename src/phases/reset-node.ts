@@ -31,8 +31,9 @@ export const cleanupNode: ResetPhase = {
     return {
       actions: [
         ...(await planQuiet(input)),
+        ...(await planControlGroups(input)),
         ...(await planUnmounts(input)),
-        ...(survey === undefined ? kubeadmList() : [...of("kubelet"), ...of("logs")]),
+        ...(survey === undefined ? kubeadmList(input.certificatesDir) : [...of("kubelet"), ...of("logs"), ...(input.certificatesDir === undefined ? [] : [data(input.certificatesDir, true)])]),
         ...(input.cleanupTmpDir ? [data("/etc/kubernetes/tmp", true)] : []),
         ...(await planInterfaces(input)),
         ...of("network"),
@@ -50,11 +51,25 @@ async function nothingHere({ read }: ResetInput): Promise<boolean> {
 }
 
 /** Last made, first taken away: a mount may lie below another. */
-async function planUnmounts({ read }: ResetInput): Promise<readonly Action[]> {
+async function planUnmounts({ read, unmountFlags }: ResetInput): Promise<readonly Action[]> {
   const link = await read.stat(kubeletDirectory);
   const tops = [kubeletDirectory, ...(link?.type === "symlink" && link.target?.startsWith("/") === true ? [link.target] : [])];
   const paths = (await read.mounts()).map(({ path }) => path).filter((path) => tops.some((top) => path.startsWith(`${top}/`)) || /^\/(var\/)?run\/netns\/cni-/.test(path));
-  return [...new Set(paths.toReversed())].map((path) => ({ kind: "unmount", id: `mount${path}`, path }));
+  // UMOUNT_NOFOLLOW holds anyway: the kernel lists mounts by their real paths.
+  const how = [...(unmountFlags.includes("MNT_FORCE") ? ["force" as const] : []), ...(unmountFlags.includes("MNT_DETACH") ? ["lazy" as const] : [])];
+  return [...new Set(paths.toReversed())].map((path) => ({ kind: "unmount", id: `mount${path}`, path, ...(how.length === 0 ? {} : { how }) }));
+}
+
+/** Of the systemd driver and of the cgroupfs driver (kubelet, --cgroup-root). */
+async function planControlGroups({ read }: ResetInput): Promise<readonly Action[]> {
+  const roots = (await read.mounts()).filter(({ type }) => type === "cgroup" || type === "cgroup2").map(({ path }) => path);
+  const actions: Action[] = [];
+  for (const name of ["kubepods.slice", "kubepods"]) {
+    const paths: string[] = [];
+    for (const root of new Set(roots)) if ((await read.stat(`${root}/${name}`)) !== undefined) paths.push(`${root}/${name}`);
+    if (paths.length > 0) actions.push({ kind: "control-group", id: `control-group/${name}`, paths });
+  }
+  return actions;
 }
 
 async function planInterfaces({ read, survey }: ResetInput): Promise<readonly Action[]> {
@@ -80,9 +95,9 @@ async function planSettings({ read, survey }: ResetInput): Promise<readonly Acti
   return actions;
 }
 
-function kubeadmList(): readonly Action[] {
+function kubeadmList(certificatesDir = "/etc/kubernetes/pki"): readonly Action[] {
   return [
-    ...["/etc/kubernetes/manifests", kubeletDirectory, "/etc/kubernetes/pki"].map((path) => data(path, true)),
+    ...["/etc/kubernetes/manifests", kubeletDirectory, certificatesDir].map((path) => data(path, true)),
     ...["admin", "super-admin", "kubelet", "bootstrap-kubelet", "controller-manager", "scheduler"].map((name) => data(`/etc/kubernetes/${name}.conf`, false)),
   ];
 }

@@ -3,17 +3,17 @@ import { test } from "node:test";
 import { untilHealthy } from "../support/e2e-cluster.ts";
 import { initOk } from "../support/e2e-init.ts";
 import { scenario } from "../support/e2e-scenario.ts";
-import { changes, snapshot } from "../support/e2e-snapshot.ts";
+import { changes, machine } from "../support/e2e-snapshot.ts";
 import type { Snapshot } from "../support/e2e-snapshot.ts";
 import type { TestHost } from "../support/hosts/test-host.ts";
 
 scenario("reset after init", ({ boot }) => {
   let host: TestHost;
-  let before: { readonly files: Snapshot; readonly kernel: string };
+  let before: Snapshot;
 
   test("reset gives back the machine as init found it", async () => {
     host = await boot({ name: "cp1" });
-    before = { files: lasting(await snapshot(host)), kernel: await machine(host) };
+    before = await machine(host);
     await initOk(host);
     await untilHealthy(host, 60_000);
     const done = await host.run(["./kubestick", "reset", "--yes"]);
@@ -33,26 +33,6 @@ scenario("reset after init", ({ boot }) => {
   });
 
   async function assertAsBefore(): Promise<void> {
-    assert.deepEqual(changes(before.files, lasting(await snapshot(host))), []);
-    assert.equal(await machine(host), before.kernel);
+    assert.deepEqual(changes(before, await machine(host)), []);
   }
 });
-
-/** Without times: what was removed or put back is again as it was, but not unchanged since then. Nor the size of a folder, which never shrinks. */
-function lasting(files: Snapshot): Snapshot {
-  // containerd's own mode for its folder, which was there before (docs/kubeadm-differences.md).
-  return new Map([...files].filter(([path]) => path !== "/var/lib/containerd").map(([path, state]) => {
-    const [type, mode, owner, size, , , target] = state.split(" ");
-    return [path, [type, mode, owner, type === "d" ? "" : size, target].join(" ")];
-  }));
-}
-
-/** Processes, mounts, interfaces, routes, packet filter and the settings init touches. */
-function machine(host: TestHost): Promise<string> {
-  return host.check(["sh", "-c", [
-    "ps -eo comm= | grep -E 'kube|etcd|containerd|coredns|flannel|pause' | sort -u",
-    "cut -d' ' -f5 /proc/1/mountinfo | sort", "ip -br link | cut -d' ' -f1", "ip route", "nft list ruleset",
-    "sysctl net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables vm.overcommit_memory kernel.panic kernel.panic_on_oops",
-    "systemctl --failed --no-legend", "ls /run/netns 2>/dev/null || true",
-  ].join("; ")]);
-}

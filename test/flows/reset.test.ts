@@ -5,8 +5,8 @@ import { runReset, type ResetContext } from "../../src/engine/undo.ts";
 import { KubestickError } from "../../src/errors.ts";
 import { resetFlow } from "../../src/flows/reset.ts";
 import { survey } from "../../src/phases/actions.ts";
-import { actionsOf, collect, type Ran } from "../engine/laws.ts";
-import { bench, type Bench } from "../engine/one-phase.ts";
+import { actionsOf, collect, words, type Ran } from "../engine/laws.ts";
+import { bench, fileAction, type Bench } from "../engine/one-phase.ts";
 import { differences } from "../support/memory-host.ts";
 
 const places = survey("data", [
@@ -161,6 +161,98 @@ describe("reset of a surveyed machine", () => {
       await on.host.setSysctl("vm.overcommit_memory", since);
       assert.ok((await reset(on)).outcome.ok);
       assert.equal(await on.host.sysctl("vm.overcommit_memory"), since === "1" ? "0" : "2");
+    }
+  });
+
+  test("removes the pods' control groups in every hierarchy, from the inside out, and tries again while a process is dying", async () => {
+    const on = bench();
+    const start = on.host.snapshot();
+    await on.run([places]);
+    for (const hierarchy of ["cpu", "pids"]) {
+      on.host.mounted.push({ path: `/sys/fs/cgroup/${hierarchy}`, type: "cgroup" });
+      on.host.files.plantDirectory(`/sys/fs/cgroup/${hierarchy}/system.slice`);
+      on.host.files.plant(`/sys/fs/cgroup/${hierarchy}/kubepods.slice/kubepods-burstable.slice/cgroup.procs`, "");
+    }
+    const planted = on.host.snapshot();
+    const remove = on.host.remove.bind(on.host);
+    let busy = 2;
+    on.host.remove = async (path, options) => {
+      if (path.endsWith("/kubepods-burstable.slice")) {
+        assert.notEqual(options?.recursive, true, "a control group goes by rmdir");
+        if (busy-- > 0) throw new KubestickError({ code: "BUSY", attempted: "rmdir", happened: "EBUSY", next: "wait" });
+        // Its files are the kernel's and go with it.
+        on.host.files.delete(`${path}/cgroup.procs`, false);
+      }
+      await remove(path, options);
+    };
+    const ran = await reset(on);
+    assert.ok(ran.outcome.ok, words(ran.outcome));
+    assert.ok(told(ran).includes("control-group/kubepods.slice removed"));
+    assert.equal(busy < 0, true);
+    for (const hierarchy of ["cpu", "pids"]) assert.deepEqual(await on.host.list(`/sys/fs/cgroup/${hierarchy}`), ["system.slice"]);
+    assert.notDeepEqual(differences(start, planted), []);
+  });
+
+  test("gives a directory that was there its mode again", async () => {
+    const on = bench({ directories: { "/var/lib/containerd": 0o755, "/var/lib/kubelet": 0o755 } });
+    const start = on.host.snapshot();
+    await on.run([places]);
+    on.host.files.plant("/var/lib/containerd/db", "x");
+    for (const path of ["/var/lib/containerd", "/var/lib/kubelet"]) await on.host.chmod(path, 0o700);
+    const ran = await reset(on);
+    assert.ok(ran.outcome.ok, words(ran.outcome));
+    assert.deepEqual(differences(start, on.host.snapshot()), []);
+  });
+
+  test("empties the directory that --cert-dir names, and without it takes only what was made", async () => {
+    for (const certificatesDir of [undefined, "/srv/pki"]) {
+      const on = bench({ files: { "/srv/pki/ca.crt": "the company's" } });
+      await on.run([places, fileAction("/srv/pki/apiserver.crt", "made")]);
+      const ran = await reset(on, certificatesDir === undefined ? {} : { certificatesDir });
+      assert.ok(ran.outcome.ok, words(ran.outcome));
+      assert.deepEqual(await on.host.list("/srv/pki"), certificatesDir === undefined ? ["ca.crt"] : []);
+      assert.equal(ran.events.some((event) => event.type === "finding" && event.finding.check === "CertificatesDir"), certificatesDir !== undefined);
+    }
+  });
+
+  test("unmounts with the flags that were asked for", async () => {
+    const on = bench();
+    await on.run([places]);
+    on.host.files.plantDirectory("/var/lib/kubelet/pods/a/volumes/v");
+    on.host.mounted.push({ path: "/var/lib/kubelet/pods/a/volumes/v", type: "nfs4" });
+    assert.ok((await reset(on, { unmountFlags: ["MNT_DETACH", "MNT_FORCE", "UMOUNT_NOFOLLOW"] })).outcome.ok);
+    assert.ok(on.host.ledger.writes.includes("umount --force --lazy /var/lib/kubelet/pods/a/volumes/v"));
+  });
+
+  test("asks which runtime is meant where several answer and nothing tells, and takes the one it is told", async () => {
+    const sockets = ["unix:///var/run/containerd/containerd.sock", "unix:///var/run/crio/crio.sock"];
+    const on = bench({ facts: { criSockets: sockets } });
+    await on.run([places]);
+    assert.match((await reset(on)).outcome.error?.happened ?? "", /^Several container runtimes answer/);
+    const asked: string[] = [];
+    const ran = await reset(on, { criSocket: "unix:///run/own.sock", runtime: (socket) => { asked.push(socket); return on.runtime.connect(socket); } });
+    assert.ok(ran.outcome.ok, words(ran.outcome));
+    assert.deepEqual([...new Set(asked)], ["unix:///run/own.sock"]);
+  });
+
+  test("takes the runtime that the kubelet used", async () => {
+    const on = bench({ facts: { criSockets: ["unix:///var/run/containerd/containerd.sock", "unix:///var/run/crio/crio.sock"] }, files: { "/var/lib/kubelet/instance-config.yaml": "kind: KubeletConfiguration\ncontainerRuntimeEndpoint: unix:///var/run/crio/crio.sock\n" } });
+    await on.run([places]);
+    const asked: string[] = [];
+    assert.ok((await reset(on, { runtime: (socket) => { asked.push(socket); return on.runtime.connect(socket); } })).outcome.ok);
+    assert.deepEqual([...new Set(asked)], ["unix:///var/run/crio/crio.sock"]);
+  });
+
+  test("ends the pods before the journal is undone, also without phase cleanup-node", async () => {
+    const socket = "unix:///var/run/containerd/containerd.sock";
+    for (const changes of [{ skipPhases: ["cleanup-node", "remove-etcd-member"] }, { only: ["undo"] }]) {
+      const on = bench({ facts: { criSockets: [socket] } });
+      await on.run([places, fileAction("/etc/x", "made")]);
+      on.runtime.sandboxes.push({ id: "s", name: "etcd", namespace: "kube-system", uid: "u", ready: true, createdAt: new Date(0) });
+      const from = on.host.ledger.writes.length;
+      assert.ok((await reset(on, changes)).outcome.ok);
+      assert.deepEqual(on.host.ledger.writes.slice(from, from + 3), ["stop sandbox s", "remove sandbox s", "remove /etc/x"]);
+      assert.notEqual(await on.host.stat(journalPath("/var/lib/kubestick")), undefined, "the record was lost");
     }
   });
 

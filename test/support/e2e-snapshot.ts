@@ -1,4 +1,4 @@
-/** What a host's file systems hold, to say that a command changed nothing. */
+/** What a host consists of, to say that a command changed nothing, or that a reset put everything back. */
 import type { TestHost } from "./hosts/test-host.ts";
 
 /** Changed by a machine that does nothing: its own log, its clock's stamp, its timers, and what looking at it leaves behind. */
@@ -30,6 +30,55 @@ export function changes(before: Snapshot, after: Snapshot): string[] {
   }
   for (const path of before.keys()) if (!after.has(path)) lines.push(`- ${path}`);
   return lines.sort();
+}
+
+/** The whole machine, to be compared with itself later: files without the times of their changes, and everything that is no file. */
+export async function machine(host: TestHost): Promise<Snapshot> {
+  return new Map([...lasting(await snapshot(host)), ...(await running(host))]);
+}
+
+/** What was removed or put back is again as it was, but not unchanged since then; and the size of a folder never shrinks. */
+function lasting(files: Snapshot): Snapshot {
+  return new Map([...files].map(([path, state]) => {
+    const [type, mode, owner, size, , , target] = state.split(" ");
+    return [path, [type, mode, owner, type === "d" ? "" : size, target].join(" ")];
+  }));
+}
+
+/** Each prints lines; a line that is there twice counts twice. */
+const QUESTIONS: Readonly<Record<string, string>> = {
+  "unit file": "systemctl list-unit-files --no-legend --plain | awk '{print $1, $2}'",
+  // Devices come and go with udev's work. A unit of ours that waits for the network reaches this target, and it stays reached.
+  unit: "systemctl list-units --all --no-legend --plain | awk '$1 !~ /[.]device$|^network-online[.]target$/ {print $1, $2, $3, $4}'",
+  // Without this look itself.
+  process: "ps -eo ppid=,user=,args= --sort=args | awk -v me=$$ '$1 != me && $0 !~ /snapshot of the machine/ {$1 = \"\"; print}'",
+  mount: "awk '{for (i = 7; $i != \"-\"; i++); print $5, $(i + 1), $(i + 2)}' /proc/1/mountinfo",
+  interface: "ip -o link | sed 's/^[0-9]*: //'",
+  address: "ip -o addr | sed 's/^[0-9]*: //'",
+  route: "ip -4 route show table all; ip -6 route show table all",
+  "routing rule": "ip -4 rule; ip -6 rule",
+  "network namespace": "ip netns list",
+  "nft rule": "nft list ruleset",
+  "iptables rule": "for save in iptables-save iptables-legacy-save ip6tables-save ip6tables-legacy-save; do command -v $save >/dev/null && $save | grep -v '^#' | sed \"s/\\[[0-9]*:[0-9]*\\]$//; s/^/$save /\"; done; true",
+  sysctl: "sysctl -a 2>/dev/null",
+  "control group": "find /sys/fs/cgroup -type d",
+};
+
+/** Settings that are counters or change by themselves. */
+const RESTLESS_SETTINGS = /^(fs\.(dentry-state|file-nr|inode-(nr|state)|quota\.|aio-nr)|kernel\.(random\.|ns_last_pid|pty\.nr|sched_domain)|net\.netfilter\.nf_conntrack_count|vm\.(stat|drop))/;
+
+/** Units, processes, mounts, network, settings, control groups: `sysctl net.ipv4.ip_forward = 0` and the like. */
+async function running(host: TestHost): Promise<Snapshot> {
+  const script = Object.entries(QUESTIONS).map(([name, question]) => `{ ${question}; } | sed 's/^/${name}\t/'`).join("\n");
+  const text = await host.check(["sh", "-c", `: snapshot of the machine\n${script}`]);
+  const counts = new Map<string, number>();
+  for (const line of text.trimEnd().split("\n")) {
+    const [name = "", ...rest] = line.split("\t");
+    const told = rest.join(" ").trim();
+    if (name === "sysctl" && RESTLESS_SETTINGS.test(told)) continue;
+    counts.set(`${name}: ${told}`, (counts.get(`${name}: ${told}`) ?? 0) + 1);
+  }
+  return new Map([...counts].map(([line, count]) => [line, String(count)]));
 }
 
 export interface Traffic {

@@ -272,11 +272,11 @@ export class MemoryHost implements Host {
     this.#routes = this.#routes.filter((other) => !sameDestination(other, route));
   }
 
-  async unmount(path: string): Promise<void> {
+  async unmount(path: string, how: readonly string[] = []): Promise<void> {
     this.ledger.alive();
     const at = this.mounted.findLastIndex((mount) => mount.path === path);
     if (at < 0) return;
-    this.ledger.write(`umount ${path}`);
+    this.ledger.write(["umount", ...how.map((word) => `--${word}`), path].join(" "));
     this.mounted.splice(at, 1);
   }
 

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from "node:path";
 import { KubestickError } from "../../errors.ts";
 import type { ActionContext } from "../context.ts";
 import type { ContentsAction } from "../types.ts";
-import type { Handler, Observation } from "./handler.ts";
+import { modeText, type Handler, type Observation } from "./handler.ts";
 
 export const contents: Handler<ContentsAction> = {
   slow: true,
@@ -18,27 +18,37 @@ export const contents: Handler<ContentsAction> = {
 
   async apply(action, context) {
     const { host } = context;
-    const { whole, names, parents } = await surplus(action, context);
-    await refuseMounts(action.path, context);
+    const { whole, names, parents, mode } = await surplus(action, context);
+    // Of a directory that is as it should be otherwise, whatever is mounted below it.
+    if (whole || names.length > 0) await refuseMounts(action.path, context);
     for (const name of names) await host.remove(join(action.path, name), { recursive: true });
     if (whole) await host.remove(action.path, { recursive: true });
+    if (mode !== undefined) await host.chmod(action.path, mode);
     for (const parent of parents) if (((await host.list(parent)) ?? ["kept"]).length === 0) await host.remove(parent);
-    return { what: "removed", detail: whole ? "removed" : names.length > 0 ? `removed ${count(names)}` : "removed its empty parents" };
+    return { what: "removed", detail: whole ? "removed" : names.length > 0 ? `removed ${count(names)}` : mode !== undefined ? `set its mode to ${modeText(mode)} again` : "removed its empty parents" };
   },
 
   undo: () => Promise.resolve(undefined),
 };
 
 async function observe(action: ContentsAction, context: ActionContext): Promise<Observation> {
-  const { whole, names, parents } = await surplus(action, context);
+  const { whole, names, parents, mode } = await surplus(action, context);
   if (whole) return { state: "differs", detail: (await context.host.list(action.path)) === undefined ? "to be removed" : "with everything below it" };
   if (names.length > 0) return { state: "differs", detail: `${count(names)}; the directory itself stays` };
+  if (mode !== undefined) return { state: "differs", detail: `its mode becomes ${modeText(mode)} again` };
   for (const parent of parents) if ((await context.host.list(parent))?.length === 0) return { state: "differs", detail: "its empty parents" };
   return { state: "same" };
 }
 
-/** `whole`: the path itself goes. `names`: what goes below a path that stays. `parents`: innermost first. */
-async function surplus({ path, keep, keepItself, onlyIfEmpty, parents }: ContentsAction, { host }: ActionContext): Promise<{ readonly whole: boolean; readonly names: readonly string[]; readonly parents: readonly string[] }> {
+/** `whole`: the path itself goes. `names`: what goes below a path that stays. `mode`: what its mode has to become. `parents`: innermost first. */
+interface Surplus {
+  readonly whole: boolean;
+  readonly names: readonly string[];
+  readonly mode?: number;
+  readonly parents: readonly string[];
+}
+
+async function surplus({ path, keep, keepItself, mode, onlyIfEmpty, parents }: ContentsAction, { host }: ActionContext): Promise<Surplus> {
   const upwards = parents.toReversed();
   const found = await host.stat(path);
   if (found === undefined) return { whole: false, names: [], parents: upwards };
@@ -47,7 +57,8 @@ async function surplus({ path, keep, keepItself, onlyIfEmpty, parents }: Content
   if (onlyIfEmpty === true && names?.length !== 0) return { whole: false, names: [], parents: upwards };
   const stays = keepItself || keep.length > 0 || (await host.mounts()).some((mount) => mount.path === path);
   if (names === undefined) return { whole: !stays, names: [], parents: upwards };
-  if (found.type === "symlink" || stays) return { whole: false, names: names.filter((name) => !keep.includes(name)), parents: upwards };
+  const wrong = mode !== undefined && found.type === "directory" && found.mode !== mode ? { mode } : {};
+  if (found.type === "symlink" || stays) return { whole: false, names: names.filter((name) => !keep.includes(name)), ...wrong, parents: upwards };
   return { whole: true, names: [], parents: upwards };
 }
 

@@ -51,5 +51,5 @@ async function look(place: SurveyPlace, { host }: ActionContext): Promise<Survey
   const parents: string[] = [];
   for (let current = dirname(place.path); current !== "/" && (await host.stat(current)) === undefined; current = dirname(current)) parents.unshift(current);
   const was = found === undefined ? "absent" : names === undefined ? "other" : names.length > mostNames ? "crowded" : "directory";
-  return { ...place, was, names: was === "directory" ? names ?? [] : [], parents };
+  return { ...place, was, names: was === "directory" ? names ?? [] : [], ...(found?.type === "directory" ? { mode: found.mode } : {}), parents };
 }

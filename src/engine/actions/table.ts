@@ -1,6 +1,7 @@
 /** Every kind of action and its handler. A kind without one does not compile. */
 import type { Action } from "../types.ts";
 import { contents } from "./contents.ts";
+import { controlGroup } from "./control-group.ts";
 import { directory } from "./directory.ts";
 import { etcdMember } from "./etcd-member.ts";
 import { file } from "./file.ts";
@@ -23,7 +24,7 @@ import { wait } from "./wait.ts";
 
 export const handlers: { readonly [Kind in Action["kind"]]: Handler<Extract<Action, { readonly kind: Kind }>> } = {
   file, line, payload, directory, remove, unit, kernel, route, image, "image-release": imageRelease, object, "etcd-member": etcdMember, wait,
-  survey, unmount, sandboxes: pods, contents, interface: networkInterface, rules,
+  survey, unmount, sandboxes: pods, "control-group": controlGroup, contents, interface: networkInterface, rules,
 };
 
 /** The table's type ties kind and handler together; a lookup by a union of kinds cannot express that. */

@@ -13,8 +13,8 @@ export const unmount: Handler<UnmountAction> = {
   verify: observe,
   record: () => Promise.resolve(undefined),
 
-  async apply({ path }, { host }) {
-    for (let layer = 0; layer < deepest && (await host.mounts()).some((mount) => mount.path === path); layer += 1) await host.unmount(path);
+  async apply({ path, how }, { host }) {
+    for (let layer = 0; layer < deepest && (await host.mounts()).some((mount) => mount.path === path); layer += 1) await host.unmount(path, how);
     return { what: "removed", detail: "unmounted" };
   },
 
