@@ -4,12 +4,14 @@
  *   node scripts/build.ts [--arch amd64] [--out FOLDER]
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bundleProgram, embeddedFiles } from "./build/bundle.ts";
 import { stripElf } from "./build/elf-strip.ts";
 import { arches, nativeArch, nativeNode, nodeRuntime, type Arch } from "./build/node-runtime.ts";
+import { embeddedDescription } from "../src/package/program.ts";
+import { programDescription } from "./build/program-description.ts";
 import { singleExecutable, tryExecutable } from "./build/single-executable.ts";
 import { withoutLibatomic } from "./build/without-libatomic.ts";
 
@@ -21,17 +23,19 @@ const root = resolve(import.meta.dirname, "..");
  */
 const execArgv = ["--no-warnings", "--max-semi-space-size=1"];
 
-async function buildOne(arch: Arch, code: string, out: string): Promise<void> {
+async function buildOne(arch: Arch, code: string, inputs: readonly string[], out: string): Promise<void> {
   const started = performance.now();
   const folder = mkdtempSync(join(out, ".build-"));
   try {
     const native = arch === nativeArch();
+    const description = join(folder, "program-description");
+    writeFileSync(description, embeddedDescription(programDescription(root, arch, inputs)));
     const built = singleExecutable({
       folder,
       generator: nativeNode(root),
       runtime: stripElf(withoutLibatomic(await nodeRuntime(root, arch))),
       code,
-      assets: embeddedFiles(root),
+      assets: new Map([...embeddedFiles(root), ["program-description", description]]),
       codeCache: native,
       execArgv,
     });
@@ -63,7 +67,7 @@ try {
   console.log(`bundled ${inputs.length} files, ${(code.length / 1024).toFixed(0)} KiB`);
   const failures: string[] = [];
   for (const arch of wantedArches(values.arch)) {
-    await buildOne(arch, code, out).catch((error: unknown) => failures.push(`${arch}: ${error instanceof Error ? error.message : String(error)}`));
+    await buildOne(arch, code, inputs, out).catch((error: unknown) => failures.push(`${arch}: ${error instanceof Error ? error.message : String(error)}`));
   }
   for (const failure of failures) console.error(`error: not built for ${failure}`);
   if (failures.length > 0) process.exitCode = 1;

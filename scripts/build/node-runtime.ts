@@ -23,6 +23,11 @@ export function nativeArch(): Arch {
   throw new Error(`kubestick cannot be built on ${process.arch}; use an x64 or arm64 machine.`);
 }
 
+/** The registry package of an architecture's executable. */
+export function runtimePackage(root: string, arch: Arch): { readonly name: string; readonly version: string } {
+  return lockedPackage(root, packageNames[arch]);
+}
+
 interface LockedPackage {
   readonly name: string;
   readonly version: string;

@@ -127,13 +127,18 @@ export const commands: readonly Command[] = [
   ...([["inspect"], ["package", "inspect"]] as const).map((path) => command({
     path,
     summary: "Show what a package contains and who signed it",
-    description: "Reads the tables of the package: versions, programs, images with digests and platforms, sizes of every part, who signed. Any user can do it, on any machine, for a file of any architecture; nothing of the content is read.",
+    description: "Reads the tables of the package: versions, programs, images with digests and platforms, sizes of every part, licences, who signed. Any user can do it, on any machine, for a file of any architecture; nothing of the content is read.",
     examples: [
       { comment: "The package in this file", line: `kubestick ${path.join(" ")}` },
       { comment: "Another file, for a script", line: `kubestick ${path.join(" ")} ./kubestick-offline -o json` },
+      { comment: "The bill of materials, for a scanner", line: `kubestick ${path.join(" ")} --sbom cyclonedx > kubestick.cdx.json` },
       { comment: "Only if it is signed with a key one knows", line: `kubestick ${path.join(" ")} /media/stick/kubestick-offline --trust-key release.pub` },
     ],
-    flags: { part, "trust-key": trustKey, "signature-policy": signaturePolicy, output },
+    flags: {
+      sbom: { type: "string", placeholder: "FORMAT", choices: ["spdx", "cyclonedx"], description: "Print the bill of materials instead: SPDX 2.3 or CycloneDX 1.6, in JSON" },
+      licenses: { type: "bool", description: "Print the licence of everything in the file instead, and the licence texts" },
+      part, "trust-key": trustKey, "signature-policy": signaturePolicy, output,
+    },
     positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],
     run: async (flags, positionals, io) => (await import("./package-inspect.ts")).inspectCommand(flags, positionals, io),
   })),

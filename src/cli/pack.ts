@@ -11,6 +11,7 @@ import type { FlagValues } from "./flags.ts";
 import type { Io, OutputFormat } from "./io.ts";
 import { leftOverLines } from "./part-text.ts";
 import { renderRun } from "./render.ts";
+import { sourceDateEpoch } from "./source-date-epoch.ts";
 import { formatBytes } from "./text-format.ts";
 import { workEvents, type WorkReport } from "./work-events.ts";
 
@@ -24,7 +25,7 @@ const phases = [
 ] as const;
 
 export async function packCommand(flags: PackFlags, io: Io): Promise<void> {
-  const options = packOptionsFromFlags(flags, io.signal);
+  const options = packOptionsFromFlags(flags, io.signal, io.env);
   let packed: PackResult | undefined;
   const events = workEvents("pack", phases, async (report) => {
     const result = await pack(options, (event) => tell(report, event));
@@ -39,7 +40,7 @@ export async function packCommand(flags: PackFlags, io: Io): Promise<void> {
   if (packed !== undefined && format !== "jsonl") io.stderr.write(packedText(packed));
 }
 
-export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal): PackOptions {
+export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal, env: Io["env"] = {}): PackOptions {
   const executable = flags.executable ?? runningExecutable();
   if (executable === undefined) {
     throw flagError("This program runs from its source tree, so there is no executable of its own to extend.", "Build one with \"npm run build\" and name it with --executable FILE.");
@@ -71,6 +72,7 @@ export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal): Pac
     signKey: flags["sign-key"],
     signer: flags.signer,
     trustKeys: flags["trust-key"],
+    sourceDateEpoch: sourceDateEpoch(env["SOURCE_DATE_EPOCH"]),
     assets,
     signal,
   };

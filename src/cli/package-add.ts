@@ -5,6 +5,7 @@ import { addToPackage, type AddEvent, type AddResult } from "../package/add.ts";
 import { extractDocuments } from "../package/extract.ts";
 import { signerText } from "../package/signatures.ts";
 import { runningExecutable } from "./executable.ts";
+import { sourceDateEpoch } from "./source-date-epoch.ts";
 import type { Io, OutputFormat } from "./io.ts";
 import { openNamedPackage } from "./package.ts";
 import { printResult } from "./print-result.ts";
@@ -38,7 +39,7 @@ export async function packageAddCommand(flags: PackageAddFlags, items: readonly 
   if (base === undefined) throw refused("PACKAGE_ABSENT", "This program runs from its source tree and carries no package.", "Name a kubestick file that \"kubestick pack\" has written with --from FILE.");
   let added: AddResult | undefined;
   const events = workEvents("package add", phases, async (report) => {
-    const result = await addToPackage({ base, output: resolve(out), items, imageName: flags.name, replace: flags.replace, strict: flags.strict, parts: flags.part, signKey: flags["sign-key"], signer: flags.signer, signal: io.signal, accept: (pkg) => requireTrustedPackage(pkg, trustFlags(flags)) }, (event) => tell(report, event));
+    const result = await addToPackage({ base, output: resolve(out), items, imageName: flags.name, replace: flags.replace, strict: flags.strict, parts: flags.part, signKey: flags["sign-key"], signer: flags.signer, sourceDateEpoch: sourceDateEpoch(io.env["SOURCE_DATE_EPOCH"]), signal: io.signal, accept: (pkg) => requireTrustedPackage(pkg, trustFlags(flags)) }, (event) => tell(report, event));
     added = result;
     return { name: "package", value: result, text: `${result.digest.replace("sha256:", "")}  ${result.path}\n` };
   }, io.clock);

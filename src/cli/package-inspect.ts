@@ -1,4 +1,8 @@
 /** `kubestick inspect`, `kubestick package inspect`: what a file carries, from its tables alone. */
+import { KubestickError } from "../errors.ts";
+import { licenseReport, type LicenseReport } from "../package/license-report.ts";
+import { billOf, type BillFormat } from "../package/provenance.ts";
+import type { PackageReader } from "../package/types.ts";
 import { summarize, type PackageSummary, type PlatformSummary } from "../package/inspect.ts";
 import { signerText } from "../package/signatures.ts";
 import { openPackage } from "../package/reader.ts";
@@ -7,12 +11,14 @@ import { requireTrustedPackage, signedText } from "./package-trust.ts";
 import { namedFile } from "./package.ts";
 import { partList, partsText } from "./part-text.ts";
 import { printResult } from "./print-result.ts";
-import { formatBytes, oneLine } from "./text-format.ts";
+import { formatBytes, oneLine, printable } from "./text-format.ts";
 import { trustFlags, type TypedTrustFlags } from "./trust-flags.ts";
 
 export interface InspectFlags extends TypedTrustFlags {
   readonly part?: readonly string[];
   readonly output?: string;
+  readonly sbom?: string;
+  readonly licenses?: boolean;
 }
 
 export async function inspectCommand(flags: InspectFlags, positionals: readonly string[], io: Io): Promise<void> {
@@ -20,6 +26,12 @@ export async function inspectCommand(flags: InspectFlags, positionals: readonly 
   try {
     // What is baked into the program that looks says what may be used, not what may be looked at.
     const trusted = await requireTrustedPackage(reader, trustFlags(flags), undefined, null);
+    if (flags.sbom !== undefined && flags.licenses === true) throw new KubestickError({ code: "CLI_FLAG_VALUE", attempted: "reading the arguments of \"kubestick inspect\"", happened: "--sbom and --licenses each print a document of their own.", next: "Give one of them at a time." });
+    if (flags.sbom !== undefined) return io.stdout.write(await billText(reader, flags.sbom as BillFormat));
+    if (flags.licenses === true) {
+      const report = await licenseReport(reader);
+      return printResult(io, flags.output, licensesText(report), { path: reader.path, ...report });
+    }
     const { header, footer } = reader.layout;
     const summary = summarize(reader.index, reader.signers, footer.indexLength + footer.signaturesLength);
     const signed = signedText(reader, trusted) ?? "the package is not signed";
@@ -28,6 +40,28 @@ export async function inspectCommand(flags: InspectFlags, positionals: readonly 
   } finally {
     await reader.close();
   }
+}
+
+async function billText(reader: PackageReader, format: BillFormat): Promise<string> {
+  const text = await billOf(reader, format);
+  if (text !== undefined) return text;
+  throw new KubestickError({
+    code: "PACKAGE_NO_SBOM", attempted: `reading the bill of materials of the package in ${reader.path}`, happened: "It carries none: it was made by a kubestick that wrote none yet.",
+    next: "Pack it again; `kubestick inspect -o json` lists what is in it with every digest meanwhile.",
+  });
+}
+
+/** The table, then every text once, under the names of those it is for. */
+function licensesText({ parts, texts, programUnknown }: LicenseReport): string {
+  const users = (key: string): readonly string[] => parts.filter((part) => part.texts.includes(key)).map(({ name, version }) => `${name} ${version}`);
+  return [
+    ...aligned([["WHAT", "NAME", "VERSION", "LICENSE"], ...parts.map(({ what, name, version, license }) => [what, oneLine(name), oneLine(version), oneLine(license ?? "not told")])], []),
+    "",
+    "The licence of an image or program is its project's; other things in an image have their own.",
+    ...(programUnknown ? ["The program at the front of this file does not tell what is in it: it was made before it could."] : []),
+    ...Object.entries(texts).flatMap(([key, text]) => ["", "=".repeat(80), users(key).join(", "), "-".repeat(80), printable(text).trimEnd()]),
+    "",
+  ].join("\n");
 }
 
 function summaryText(path: string, size: number, summary: PackageSummary, signed: string): string {
@@ -53,10 +87,10 @@ function platformText({ arch, images, binaries, installedBytes }: PlatformSummar
   return [
     "",
     `Programs${of}`,
-    ...aligned([["NAME", "VERSION", "SIZE", "STORED", "PATH"], ...binaries.map(({ name, version, size, stored, path }) => [name, version, formatBytes(size), formatBytes(stored), path])], [2, 3]),
+    ...aligned([["NAME", "VERSION", "SIZE", "STORED", "LICENSE", "PATH"], ...binaries.map(({ name, version, size, stored, license, path }) => [name, version, formatBytes(size), formatBytes(stored), oneLine(license ?? "-"), path])], [2, 3]),
     "",
     `Images${of}`,
-    ...aligned([["REFERENCE", "PLATFORM", "SIZE", "STORED", "DIGEST"], ...images.map(({ reference, platform, size, stored, digest }) => [reference, platform, formatBytes(size), formatBytes(stored), digest])], [2, 3]),
+    ...aligned([["REFERENCE", "PLATFORM", "SIZE", "STORED", "LICENSE", "DIGEST"], ...images.map(({ reference, platform, size, stored, license, digest }) => [reference, platform, formatBytes(size), formatBytes(stored), oneLine(license ?? "-"), digest])], [2, 3]),
     "",
     `About ${formatBytes(installedBytes)} on the disk of a node${of}`,
   ];

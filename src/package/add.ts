@@ -9,6 +9,7 @@ import { createReadStream } from "node:fs";
 import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { KubestickError, errnoOf, messageOf } from "../errors.ts";
+import { billTime } from "./bill-of-materials.ts";
 import { BlobCache } from "./blob-cache.ts";
 import { CHART_KIND, MANIFEST_KIND } from "./carried-kinds.ts";
 import { readChart } from "./chart.ts";
@@ -20,6 +21,8 @@ import { HttpClient } from "./http.ts";
 import { collect, viewImage } from "./image.ts";
 import { MAX_MANIFEST, readManifest, type ReadManifest } from "./kubernetes-manifest.ts";
 import { ImagesDirectory } from "./layout-source.ts";
+import { billTimeOf, isProvenance, provenanceDocuments } from "./provenance.ts";
+import { readProgram } from "./program.ts";
 import { openPackage, type OpenedPackage } from "./reader.ts";
 import { parseReference, type Reference } from "./reference.ts";
 import type { Digest, PackageDocument, PackageImage, PackagePlatform, PackageReader, PackageSigner } from "./types.ts";
@@ -53,6 +56,8 @@ export interface AddOptions {
   /** Private key file with which the new package is signed, and the name of who signs. */
   readonly signKey?: string | undefined;
   readonly signer?: string | undefined;
+  /** As with `pack`; default: the time of the base, or of a newer image. */
+  readonly sourceDateEpoch?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -246,12 +251,19 @@ class Addition {
       return { ...platform, images: [...kept, ...replacing.values()] };
     });
     const incoming = new Map(this.#documents.map(({ document }) => [keyOf(document), document]));
-    const documents = [...index.documents.filter((document) => !incoming.has(keyOf(document))), ...incoming.values()];
+    const carried = [...index.documents.filter((document) => !incoming.has(keyOf(document)) && !isProvenance(document)), ...incoming.values()];
     fresh.push(...this.#documents.map(({ entry }) => entry));
+    // What the base says of itself is not true of the new package.
+    const provenance = provenanceDocuments({
+      content: { kubernetesVersion: index.kubernetesVersion, cni: index.cni, platforms }, documents: carried, program: await readProgram(this.#options.base, index.executable, this.#options.signal),
+      created: billTime(this.#options.sourceDateEpoch, all.flatMap(({ view }) => view.documents.get(view.config.digest) ?? []), await billTimeOf(this.#base)),
+    });
+    fresh.push(...provenance.map(({ entry }) => entry));
+    const documents = [...carried, ...provenance.map(({ document }) => document)];
 
     const used = new Set<Digest>([
       ...platforms.flatMap(({ images, binaries }) => [...images.flatMap(entriesOf), ...binaries.map(({ digest }) => digest)]),
-      ...documents.map(({ digest }) => digest),
+      ...carried.map(({ digest }) => digest),
     ]);
     const kept = index.entries.filter(({ digest }) => used.has(digest)).map(({ offset: _, chunks: __, ...entry }): EntrySource => ({ ...entry, open: () => this.#base.stored(entry.digest).open() }));
     return { platforms, documents, entries: [...kept, ...fresh] };

@@ -6,6 +6,7 @@
 import { createReadStream } from "node:fs";
 import { basename } from "node:path";
 import { KubestickError } from "../errors.ts";
+import { declaredLicense } from "./bill-of-materials.ts";
 import type { BlobCache } from "./blob-cache.ts";
 import { CHUNK_SIZE } from "./file-bytes.ts";
 import type { ImageView } from "./image.ts";
@@ -38,6 +39,8 @@ export interface FetchMeter {
 
 export interface ResolvedImage {
   readonly role: string;
+  /** Of the list it is from. */
+  readonly license?: string | undefined;
   readonly view: ImageView;
 }
 
@@ -96,7 +99,7 @@ async function compress(zstd: ZstdStore, content: AsyncIterable<Uint8Array>, siz
 }
 
 /** The index's record of an image, and its entries in reading order. Throws when a layer is not what the image's config promises. */
-export function describeImage({ role, view }: ResolvedImage, layers: ReadonlyMap<Digest, CollectedLayer>): { readonly image: PackageImage; readonly entries: readonly EntrySource[] } {
+export function describeImage({ role, license, view }: ResolvedImage, layers: ReadonlyMap<Digest, CollectedLayer>): { readonly image: PackageImage; readonly entries: readonly EntrySource[] } {
   const { reference, target, manifest, config, documents } = view;
   const name = reference.canonical;
   const entries: EntrySource[] = [];
@@ -119,7 +122,9 @@ export function describeImage({ role, view }: ResolvedImage, layers: ReadonlyMap
     const { mediaType, digest, size, diffId } = layer;
     return { mediaType, digest, size, diffId, unpackedSize: found.facts.unpackedSize, entry: found.entry.digest };
   });
-  return { image: { reference: name, role, target, manifest, config, layers: described }, entries };
+  const bytes = documents.get(config.digest);
+  const declared = license ?? (bytes === undefined ? undefined : declaredLicense(bytes));
+  return { image: { reference: name, role, target, manifest, config, layers: described, ...(declared === undefined ? {} : { license: declared }) }, entries };
 }
 
 function asItIs({ digest, size }: PackageDescriptor, label: string, open: () => AsyncIterable<Uint8Array>): EntrySource {
@@ -187,7 +192,7 @@ export async function collectBinaries(
     return source.binaries.flatMap(({ name, path, mode }): CollectedBinary[] => {
       const entry = entries.get(name);
       if (entry === undefined) return [];
-      return [{ entry, binary: { name, version: source.version, path, mode, digest: entry.digest, size: entry.size, source: source.url } }];
+      return [{ entry, binary: { name, version: source.version, path, mode, digest: entry.digest, size: entry.size, source: source.url, ...(source.license === undefined ? {} : { license: source.license }) } }];
     });
   });
   return groups.flat();

@@ -38,6 +38,8 @@ export interface ImageSummary {
   /** Bytes as published. */
   readonly size: number;
   readonly unpacked: number;
+  /** SPDX expression of its project, or what its builder declares, where it is known. */
+  readonly license?: string | undefined;
 }
 
 export interface BinarySummary {
@@ -49,6 +51,8 @@ export interface BinarySummary {
   /** Bytes in the file. */
   readonly stored: number;
   readonly source: string;
+  /** SPDX expression of its project, where it is known. */
+  readonly license?: string | undefined;
 }
 
 /** Bytes of the file by what they are for; together they are the whole file, but for the padding behind the executable. */
@@ -116,8 +120,9 @@ function platformSummary({ arch, images, binaries }: PackagePlatform, entries: R
       stored: stored(blobsOf(image)),
       size: sum([...new Map([image.target, image.manifest, image.config, ...image.layers].map(({ digest, size }) => [digest, size])).values()]),
       unpacked: sum(image.layers.map(({ unpackedSize }) => unpackedSize)),
+      ...(image.license === undefined ? {} : { license: image.license }),
     })),
-    binaries: binaries.map(({ name, version, path, size, digest, source }) => ({ name, version, path, digest, size, stored: stored([digest]), source })),
+    binaries: binaries.map(({ name, version, path, size, digest, source, license }) => ({ name, version, path, digest, size, stored: stored([digest]), source, ...(license === undefined ? {} : { license }) })),
     installedBytes: sum(binaries.map(({ size }) => size)) + sum([...blobs.values()]) + sum([...layers.values()].map(({ unpackedSize }) => unpackedSize)),
   };
 }

@@ -2,6 +2,7 @@
 import { parse } from "yaml";
 import { KubestickError, isKubestickError, messageOf } from "../errors.ts";
 import { isDigest } from "./digest.ts";
+import { isLicenseExpression } from "./license-expression.ts";
 import { parseReference, type Reference } from "./reference.ts";
 import type { Digest, PackageIndex } from "./types.ts";
 
@@ -15,6 +16,8 @@ export interface ListTexts {
 export interface ListedImage {
   readonly role: string;
   readonly reference: Reference;
+  /** SPDX expression of its project. */
+  readonly license?: string | undefined;
 }
 
 /** A program on the node. */
@@ -33,6 +36,8 @@ export interface ListedSource {
   /** Where its digest is found. */
   readonly check: { readonly sha256: Digest } | { readonly url: string };
   readonly binaries: readonly ListedBinary[];
+  /** SPDX expression of its project. */
+  readonly license?: string | undefined;
 }
 
 export interface PackageLists {
@@ -80,14 +85,14 @@ export function loadLists(texts: ListTexts, request: ListRequest): PackageLists 
 }
 
 function readImage(item: Fields, kubernetesVersion: string, cni: Cni): ListedImage[] {
-  item.allow("role", "reference", "cni");
+  item.allow("role", "reference", "cni", "license");
   const only = item.optional("cni");
   if (only !== undefined && only !== cni) return [];
-  return [{ role: item.text("role"), reference: parseReference(item.text("reference").replaceAll("{version}", kubernetesVersion)) }];
+  return [{ role: item.text("role"), reference: parseReference(item.text("reference").replaceAll("{version}", kubernetesVersion)), license: readLicense(item) }];
 }
 
 function readSource(item: Fields, kubernetesVersion: string, arch: string): ListedSource {
-  item.allow("version", "url", "checksum", "sha256", "name", "path", "mode", "members");
+  item.allow("version", "url", "checksum", "sha256", "name", "path", "mode", "members", "license");
   const written = item.text("version");
   const version = written === "kubernetes" ? kubernetesVersion : written;
   const fill = (template: string): string => {
@@ -109,8 +114,15 @@ function readSource(item: Fields, kubernetesVersion: string, arch: string): List
     url: fill(item.text("url")),
     version,
     check,
+    license: readLicense(item),
     binaries: members.length > 0 ? members.map((member) => ({ ...readBinary(member), from: member.text("from") })) : [readBinary(item)],
   };
+}
+
+function readLicense(item: Fields): string | undefined {
+  const license = item.optional("license");
+  if (license !== undefined && !isLicenseExpression(license)) throw item.refuse("license", `${JSON.stringify(license)} is no SPDX expression of identifiers this program knows`);
+  return license;
 }
 
 function readBinary(item: Fields): ListedBinary {

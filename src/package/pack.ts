@@ -10,6 +10,7 @@ import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { KubestickError, isKubestickError } from "../errors.ts";
 import { temporaryName } from "./abandoned.ts";
+import { billTime } from "./bill-of-materials.ts";
 import { BlobCache, cacheFailed } from "./blob-cache.ts";
 import { collectBinaries, collectLayers, describeImage, layerJobs, type FetchMeter, type LayerForm, type ResolvedImage, type ResolvedSource } from "./collect.ts";
 import { HttpClient } from "./http.ts";
@@ -25,6 +26,8 @@ import { RegistryAuth, loadLogins } from "./registry-auth.ts";
 import { RegistrySource } from "./registry-source.ts";
 import { ReleaseServers } from "./releases.ts";
 import type { CarriedDocument } from "./documents.ts";
+import { provenanceDocuments } from "./provenance.ts";
+import { readProgram } from "./program.ts";
 import { readSigningKey } from "./signing-key.ts";
 import { keyFingerprint } from "./signatures.ts";
 import { freeSpace, noSpace } from "./space.ts";
@@ -63,6 +66,8 @@ export interface PackOptions {
   readonly signer?: string | undefined;
   /** Public key files baked into the package. */
   readonly trustKeys?: readonly string[] | undefined;
+  /** Seconds since 1970 that the bills of materials name as their time (SOURCE_DATE_EPOCH); default: that of the newest image. */
+  readonly sourceDateEpoch?: number | undefined;
   readonly assets: ListTexts;
   readonly signal?: AbortSignal | undefined;
   /** Tries and first pause of each request; the defaults suit people, tests are in more of a hurry. */
@@ -119,7 +124,6 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
     const wanted = wantedImages(lists.images, options.extraImages ?? []);
     const signingKey = options.signKey === undefined ? undefined : await readSigningKey(options.signKey, options.signer);
     const trusted = await trustedKeyDocuments(options.trustKeys ?? []);
-    const documents: readonly CarriedDocument[] = trusted.map(({ carried }) => carried);
     await requireWritable(options.output);
     await mkdir(cacheDirectory, { recursive: true }).catch((error: unknown) => {
       throw cacheFailed(cacheDirectory, error);
@@ -131,12 +135,12 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
     const registry = new RegistrySource(http, new RegistryAuth(http, await loadLogins()), registryMirrors);
     const sources: readonly ImageSource[] = local === undefined ? [registry] : [local, registry];
     const servers = new ReleaseServers(http, downloadMirrors);
-    const images = await parallel(wanted, 4, signal, async ({ role, reference }, stop): Promise<ResolvedImage> => {
+    const images = await parallel(wanted, 4, signal, async ({ role, license, reference }, stop): Promise<ResolvedImage> => {
       for (const source of sources) {
         const view = await viewImage(source, reference, arch, stop);
         if (view === undefined) continue;
         report({ type: "resolved", name: reference.canonical, digest: view.target.digest, source: source.description });
-        return { role, view };
+        return { role, license, view };
       }
       throw imageNotFound(reference.canonical, registryMirrors.get(reference.registry) ?? reference.registry, options.imagesDirectory, local?.references ?? []);
     });
@@ -166,18 +170,20 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
     const layers = await collectLayers(jobs, options.layers ?? "recompressed", stores, meter, signal);
     const described = images.map((image) => describeImage(image, layers));
 
+    const content = { kubernetesVersion: lists.kubernetesVersion, cni, platforms: [{ arch, images: described.map(({ image }) => image), binaries: binaries.map(({ binary }) => binary) }] };
+    const keys = trusted.map(({ carried }) => carried);
+    const configs = images.flatMap(({ view }) => view.documents.get(view.config.digest) ?? []);
+    const documents: readonly CarriedDocument[] = [...keys, ...provenanceDocuments({
+      content, documents: keys.map(({ document }) => document), program: await readProgram(options.executable, bare, signal), created: billTime(options.sourceDateEpoch, configs),
+    })];
+
     report({ type: "step", step: "write", title: `Write ${options.output}` });
     let verifying = false;
     const written = await writePackage({
       executable: options.executable,
       output: options.output,
       split: options.split,
-      content: {
-        kubernetesVersion: lists.kubernetesVersion,
-        cni,
-        platforms: [{ arch, images: described.map(({ image }) => image), binaries: binaries.map(({ binary }) => binary) }],
-        documents: documents.map(({ document }) => document),
-      },
+      content: { ...content, documents: documents.map(({ document }) => document) },
       // The order in which init reads them, so that a slow stick is read from front to back.
       entries: [...binaries.map(({ entry }) => entry), ...described.flatMap(({ entries }) => entries), ...documents.map(({ entry }) => entry)],
       ...(signingKey === undefined ? {} : { signingKeys: [signingKey] }),
@@ -228,7 +234,7 @@ function wantedImages(listed: readonly ListedImage[], extra: readonly string[]):
     const known = images.get(image.reference.canonical);
     // `--image name:tag@digest` pins a listed image without changing its place or role.
     if (known === undefined) images.set(image.reference.canonical, image);
-    else if (image.reference.digest !== undefined) images.set(image.reference.canonical, { ...image, role: known.role });
+    else if (image.reference.digest !== undefined) images.set(image.reference.canonical, { ...image, role: known.role, license: known.license });
   }
   return [...images.values()];
 }

@@ -36,8 +36,9 @@ export function encodeIndex(index: PackageContent & Pick<PackageIndex, "chunkSiz
           manifest: plainDescriptor(image.manifest),
           config: plainDescriptor(image.config),
           layers: image.layers.map((layer) => ({ ...plainDescriptor(layer), diffId: layer.diffId, unpackedSize: whole(layer.unpackedSize), entry: layer.entry })),
+          ...(image.license === undefined ? {} : { license: image.license }),
         })),
-        binaries: binaries.map(({ name, version, path, mode, digest, size, source }) => ({ name, version, path, mode, digest, size: whole(size), source })),
+        binaries: binaries.map(({ name, version, path, mode, digest, size, source, license }) => ({ name, version, path, mode, digest, size: whole(size), source, ...(license === undefined ? {} : { license }) })),
       })),
       documents: index.documents.map(({ kind, name, mediaType, digest, size }) => ({ kind, name, mediaType, digest, size: whole(size) })),
       entries: index.entries.map(({ digest, size, encoding, offset, length, stored, label, chunks }) => ({ digest, size: whole(size), encoding, offset: whole(offset), length: whole(length), stored, label, chunks: byteString(chunks) })),
@@ -222,6 +223,7 @@ function checkedImage(value: unknown, where: string, refersTo: RefersTo): Packag
         return Object.freeze(described);
       }),
     ),
+    ...licenseOf(item, where),
   });
 }
 
@@ -256,9 +258,14 @@ function checkedBinary(value: unknown, where: string, refersTo: RefersTo): Packa
     digest: digest(item["digest"], `${where}.digest`),
     size: count(item["size"], `${where}.size`),
     source: text(item["source"], `${where}.source`),
+    ...licenseOf(item, where),
   };
   refersTo(binary.digest, binary.size, where);
   return Object.freeze(binary);
+}
+
+function licenseOf(item: Record<string, unknown>, where: string): { readonly license?: string } {
+  return item["license"] === undefined ? {} : { license: text(item["license"], `${where}.license`) };
 }
 
 function refuse(where: string, rule: string): never {

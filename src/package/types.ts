@@ -56,6 +56,8 @@ export interface PackageImage {
   readonly layers: readonly PackageLayer[];
   /** Why it is here: a component's name (`kube-apiserver`, `etcd`, `pause`, `flannel`, ...) or `extra`. */
   readonly role: string;
+  /** SPDX expression of its project, or what its builder declares in a label. */
+  readonly license?: string | undefined;
 }
 
 export interface PackageBinary {
@@ -70,6 +72,8 @@ export interface PackageBinary {
   readonly size: number;
   /** Address it was fetched from, for the record. */
   readonly source: string;
+  /** SPDX expression of its project. */
+  readonly license?: string | undefined;
 }
 
 /** Something carried besides programs and images. */

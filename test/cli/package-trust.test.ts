@@ -6,16 +6,21 @@ import { initEvents } from "../../src/cli/init-run.ts";
 import { joinOptionsFromFlags, type JoinFlags } from "../../src/cli/join-options.ts";
 import { joinEvents } from "../../src/cli/join-run.ts";
 import type { JoinPorts } from "../../src/cli/machine.ts";
+import { packOptionsFromFlags } from "../../src/cli/pack.ts";
+import { sourceDateEpoch } from "../../src/cli/source-date-epoch.ts";
 import { inspectCommand } from "../../src/cli/package-inspect.ts";
 import { keygenCommand, signCommand } from "../../src/cli/package-sign.ts";
 import { requireTrustedPackage } from "../../src/cli/package-trust.ts";
 import { repairCommand, verifyCommand } from "../../src/cli/package.ts";
 import { isKubestickError } from "../../src/errors.ts";
+import { pack } from "../../src/package/pack.ts";
 import { openPackage } from "../../src/package/reader.ts";
 import { readSigningKey, writeKeyPair } from "../../src/package/signing-key.ts";
 import { trustedKeyDocuments } from "../../src/package/trust.ts";
 import { writePackage } from "../../src/package/writer.ts";
 import { scratch, smallContent, writeExecutable } from "../package/fixtures.ts";
+import { cyclonedxProblems, spdxProblems } from "../package/sbom-rules.ts";
+import { startWorld } from "../package/world.ts";
 import { airgappedFacts } from "../support/facts.ts";
 import { MemoryHost } from "../support/memory-host.ts";
 import { testIo, TextSink } from "./screen.ts";
@@ -162,4 +167,29 @@ test("keygen, sign, inspect, verify and repair from the command line", async () 
   assert.match(await shown((io) => repairCommand({ from: dir.at("copy"), "trust-key": [fingerprint] }, [dir.at("signed")], io)), /nothing to repair/);
   await copyFile(plain, dir.at("plain copy"));
   await assert.rejects(repairCommand({ from: dir.at("plain copy"), "trust-key": [fingerprint] }, [plain], testIo()), { code: "PACKAGE_UNSIGNED" });
+});
+
+test("inspect prints the bill of materials and the licences, or says that there are none", async () => {
+  await using world = await startWorld();
+  const shown = async (run: (io: ReturnType<typeof testIo>) => Promise<void>): Promise<string> => {
+    const stdout = new TextSink();
+    await run(testIo({ stdout }));
+    return stdout.text;
+  };
+  const { path } = await pack(world.options(), () => undefined);
+  assert.deepEqual(spdxProblems(await shown((io) => inspectCommand({ sbom: "spdx" }, [path], io))), []);
+  assert.deepEqual(cyclonedxProblems(await shown((io) => inspectCommand({ sbom: "cyclonedx" }, [path], io))), []);
+  assert.match(await shown((io) => inspectCommand({ licenses: true }, [path], io)), /^ {2}WHAT +NAME +VERSION +LICENSE\n {2}binary +kubelet +v1\.36\.2 +not told\n/);
+  const report = JSON.parse(await shown((io) => inspectCommand({ licenses: true, output: "json" }, [path], io))) as { readonly parts: readonly unknown[] };
+  assert.equal(report.parts.length, 6);
+  await assert.rejects(inspectCommand({ sbom: "spdx", licenses: true }, [path], testIo()), { code: "CLI_FLAG_VALUE" });
+  const without = await stick(world.at("plain"));
+  await assert.rejects(inspectCommand({ sbom: "spdx" }, [without], testIo()), { code: "PACKAGE_NO_SBOM" });
+});
+
+test("pack takes SOURCE_DATE_EPOCH in whole seconds and refuses anything else", () => {
+  assert.equal(sourceDateEpoch("1700000000"), 1_700_000_000);
+  assert.equal(sourceDateEpoch(undefined), undefined);
+  for (const bad of ["-1", "1.5", "yesterday", "1e9"]) assert.throws(() => sourceDateEpoch(bad), { code: "CLI_FLAG_VALUE" }, bad);
+  assert.throws(() => packOptionsFromFlags({ executable: "k", signer: "Board" }, never), { code: "CLI_FLAG_VALUE" });
 });

@@ -13,6 +13,9 @@ import { nativeArch, nativeNode, nodeRuntime } from "../../scripts/build/node-ru
 import { singleExecutable } from "../../scripts/build/single-executable.ts";
 import { withoutLibatomic } from "../../scripts/build/without-libatomic.ts";
 import { readElf } from "../../src/package/elf.ts";
+import { isLicenseExpression } from "../../src/package/license-expression.ts";
+import { readProgram } from "../../src/package/program.ts";
+import { inspectExecutable } from "../../src/package/writer.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const arch = nativeArch();
@@ -47,6 +50,20 @@ describe("npm run build", () => {
     const bad = run("init", "--dryrun");
     assert.equal(bad.code, 1);
     assert.match(bad.stderr, /^error: CLI_UNKNOWN_FLAG [^]*Did you mean --dry-run\?/);
+  });
+
+  test("the executable says what others wrote in it, with licence and text, and nothing is left out", async () => {
+    const { inputs } = await bundleProgram(root);
+    const bundled = new Set(inputs.flatMap((input) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1] ?? []));
+    const { description } = await readProgram(executable, await inspectExecutable(executable));
+    assert.ok(description !== undefined);
+    assert.deepEqual(new Set(description.components.filter(({ kind }) => kind === "library").map(({ name }) => name)), bundled);
+    for (const { name, version, license, purl, licenseTexts } of description.components) {
+      assert.ok(license !== undefined && isLicenseExpression(license), `${name}: ${license}`);
+      assert.ok(purl?.includes(version), name);
+      assert.ok(licenseTexts.length > 0 && licenseTexts.every((key) => (description.texts[key] ?? "").length > 200), name);
+    }
+    assert.equal(description.components[0]?.version, process.versions.node);
   });
 
   test("the executable carries its texts and its lazily loaded rooms", () => {

@@ -7,6 +7,7 @@ import { addToPackage, type AddEvent, type AddOptions, type AddResult } from "..
 import { digestOf } from "../../src/package/digest.ts";
 import { extractDocuments } from "../../src/package/extract.ts";
 import { pack } from "../../src/package/pack.ts";
+import { isProvenance } from "../../src/package/provenance.ts";
 import { openPackage, type OpenedPackage } from "../../src/package/reader.ts";
 import { writeKeyPair } from "../../src/package/signing-key.ts";
 import { noise, scratch } from "./fixtures.ts";
@@ -102,7 +103,10 @@ test("package add carries on what the base has, byte for byte, and adds images f
     assert.deepEqual(index.images.map(({ reference, role }) => [reference, role]).slice(-3), [["registry.example/shop/web:1", "extra"], ["registry.example/shop/other:2", "extra"], ["registry.example/shop/app:3", "extra"]]);
     assert.deepEqual(index.images.slice(0, -3), before.images);
     assert.deepEqual(index.binaries, before.binaries);
-    assert.deepEqual(index.entries.slice(0, before.entries.length).map(({ digest, stored, length }) => [digest, stored, length]), before.entries.map(({ digest, stored, length }) => [digest, stored, length]));
+    // The bills of materials tell of the new package; everything before them lies as it lay.
+    const lying = before.entries.filter(({ label }) => !label.startsWith("sbom ")).map(({ digest, stored, length }) => [digest, stored, length]);
+    assert.equal(lying.length, before.entries.length - 2);
+    assert.deepEqual(index.entries.slice(0, lying.length).map(({ digest, stored, length }) => [digest, stored, length]), lying);
     // Published bytes stay as they are; a plain tar travels compressed.
     assert.deepEqual(Buffer.from(await reader.read(web.target.descriptor.digest)), web.target.bytes);
     assert.equal(index.images.at(-1)?.layers[0]?.diffId, digestOf(tar));
@@ -134,7 +138,7 @@ test("package add carries manifests and charts as documents, and extract gives t
   const { result } = await the.add([manifest, tgz, archive], { strict: true });
   assert.deepEqual(result.warnings, []);
   await verified(result.path, async (reader) => {
-    assert.deepEqual(reader.index.documents.map(({ kind, name, mediaType }) => [kind, name, mediaType]), [
+    assert.deepEqual(reader.index.documents.filter((document) => !isProvenance(document)).map(({ kind, name, mediaType }) => [kind, name, mediaType]), [
       ["manifest", "web.yaml", "application/yaml"], ["chart", "shop-1.2.0.tgz", "application/vnd.cncf.helm.chart.content.v1.tar+gzip"],
     ]);
     const files = await extractDocuments(reader, [], the.at("out"));
@@ -186,7 +190,7 @@ test("package add asks for --replace where the same name has other content, and 
   const [before, after] = [await verified(first.path, async ({ index }) => index), await verified(second.path, async ({ index }) => index)];
   assert.equal(after.images.length, before.images.length);
   assert.equal(after.entries.length, before.entries.length);
-  assert.equal(after.documents.length, 1);
+  assert.equal(after.documents.filter((document) => !isProvenance(document)).length, 1);
 });
 
 test("package add names an image whose archive does not, and says so when it is not told", async () => {
@@ -267,7 +271,7 @@ test("package add leaves the signature of the base out and says whose it was, an
   assert.deepEqual(result.awaitedKeys, [fingerprint]);
   await verified(result.path, async ({ signers, index }) => {
     assert.deepEqual(signers, []);
-    assert.deepEqual(index.documents.map(({ kind }) => kind).sort(), ["manifest", "trusted-key"]);
+    assert.deepEqual(index.documents.map(({ kind }) => kind).sort(), ["manifest", "sbom", "sbom", "trusted-key"]);
   });
   const { result: again } = await the.add([manifest], { base: signed.path, signKey: privateKey });
   assert.deepEqual(again.awaitedKeys, []);

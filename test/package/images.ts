@@ -54,9 +54,11 @@ export interface ImageRecipe {
   readonly override?: Record<string, unknown>;
   readonly diffIds?: readonly string[];
   readonly layerType?: string;
+  /** Of the config. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
-export function makeImage({ arches = ["amd64", "arm64"], layers, compress = "gzip", single = false, docker = false, override = {}, diffIds, layerType }: ImageRecipe): TestImage {
+export function makeImage({ arches = ["amd64", "arm64"], layers, compress = "gzip", single = false, docker = false, override = {}, diffIds, layerType, labels }: ImageRecipe): TestImage {
   const blobs = new Map<Digest, Buffer>();
   const stored = layers.map((tar) => {
     const bytes = compress === "gzip" ? gzipSync(tar) : compress === "zstd" ? zstdCompressSync(tar) : tar;
@@ -66,7 +68,7 @@ export function makeImage({ arches = ["amd64", "arm64"], layers, compress = "gzi
   const suffix = compress === "none" ? "" : `+${compress}`;
   const mediaType = layerType ?? (docker ? "application/vnd.docker.image.rootfs.diff.tar.gzip" : `application/vnd.oci.image.layer.v1.tar${suffix}`);
   const manifests = arches.map((architecture) => {
-    const config = document("application/vnd.oci.image.config.v1+json", { architecture, os: "linux", config: {}, rootfs: { type: "layers", diff_ids: diffIds ?? layers.map((tar) => digestOf(tar)) } });
+    const config = document("application/vnd.oci.image.config.v1+json", { architecture, os: "linux", config: labels === undefined ? {} : { Labels: labels }, rootfs: { type: "layers", diff_ids: diffIds ?? layers.map((tar) => digestOf(tar)) } });
     blobs.set(config.descriptor.digest, config.bytes);
     const type = docker ? DOCKER_MANIFEST : OCI_MANIFEST;
     return document(type, {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { versionFacts } from "../../src/config/versions.ts";
 import { isKubestickError } from "../../src/errors.ts";
+import { isLicenseExpression } from "../../src/package/license-expression.ts";
 import { loadLists } from "../../src/package/lists.ts";
 import { digestFromChecksums } from "../../src/package/releases.ts";
 
@@ -23,6 +24,7 @@ test("the lists of 1.36 name what a node needs, for both architectures", () => {
       assert.ok(url.startsWith("https://") && url.includes(arch) && !url.includes("{"), url);
       assert.ok("url" in check && !check.url.includes("{"));
     }
+    for (const { license } of [...images, ...sources]) assert.ok(isLicenseExpression(license ?? ""), String(license));
     assert.equal(sources[0]?.url, `https://dl.k8s.io/release/v1.36.2/bin/linux/${arch}/kubelet`);
   }
 });

@@ -56,6 +56,7 @@ test("pack writes a package with every program and image of the lists, in the or
     "registry.k8s.io/kube-apiserver:v1.36.2 index", "registry.k8s.io/kube-apiserver:v1.36.2 manifest", "registry.k8s.io/kube-apiserver:v1.36.2 config",
     "registry.k8s.io/kube-apiserver:v1.36.2 layer 1", "registry.k8s.io/kube-apiserver:v1.36.2 layer 2",
     "ghcr.io/flannel-io/flannel:v1 index", "ghcr.io/flannel-io/flannel:v1 manifest", "ghcr.io/flannel-io/flannel:v1 config", "ghcr.io/flannel-io/flannel:v1 layer 2",
+    "sbom spdx", "sbom cyclonedx",
   ]);
   assert.deepEqual(Buffer.from(await reader.read(digestOf(world.kubelet))), world.kubelet);
   assert.deepEqual(Buffer.from(await reader.read(digestOf(world.plugins.loopback))), world.plugins.loopback);

@@ -1,0 +1,40 @@
+/** Every licence in a package in one list: of its program's parts, of the programs for the node, of the images. */
+import { programDescriptionOf } from "./provenance.ts";
+import type { PackageReader } from "./types.ts";
+
+export interface LicensedPart {
+  readonly what: "program" | "runtime" | "library" | "file" | "binary" | "image";
+  readonly name: string;
+  readonly version: string;
+  /** SPDX expression, or what its publisher wrote; undefined: nobody said. */
+  readonly license: string | undefined;
+  /** Keys of the texts. */
+  readonly texts: readonly string[];
+}
+
+export interface LicenseReport {
+  readonly parts: readonly LicensedPart[];
+  readonly texts: Readonly<Record<string, string>>;
+  /** The program in the package tells nothing of its parts: it was made before it could. */
+  readonly programUnknown: boolean;
+}
+
+export async function licenseReport(pkg: Pick<PackageReader, "index" | "read">): Promise<LicenseReport> {
+  const program = await programDescriptionOf(pkg);
+  // Whole projects are under the licence their publisher names; its standard text is ours where the two are under the same one.
+  const standard = (license: string | undefined): readonly string[] => (program !== undefined && license !== undefined && license.split(/ (?:AND|OR) /).includes(program.license) ? program.licenseTexts : []);
+  const parts = new Map<string, LicensedPart>();
+  const add = (part: LicensedPart): void => { parts.set(`${part.what} ${part.name} ${part.version}`, part); };
+  if (program !== undefined) {
+    add({ what: "program", name: program.name, version: program.version, license: program.license, texts: program.licenseTexts });
+    for (const { kind, name, version, license, licenseTexts } of program.components) add({ what: kind, name, version, license, texts: licenseTexts });
+  }
+  for (const { binaries, images } of pkg.index.platforms) {
+    for (const { name, version, license } of binaries) add({ what: "binary", name, version, license, texts: standard(license) });
+    for (const { reference, license } of images) {
+      const at = reference.lastIndexOf("@") > 0 ? reference.lastIndexOf("@") : reference.lastIndexOf(":");
+      add({ what: "image", name: reference.slice(0, at), version: reference.slice(at + 1), license, texts: standard(license) });
+    }
+  }
+  return { parts: [...parts.values()], texts: program?.texts ?? {}, programUnknown: program === undefined };
+}
