@@ -12,6 +12,10 @@ import { openPackage } from "./reader.ts";
 import { freeSpace, noSpace } from "./space.ts";
 import type { ByteProgress, Digest, PackageContent } from "./types.ts";
 
+/** Of this many zeros a hole is made. */
+const HOLE = 64 * 1024;
+const ZEROS = new Uint8Array(HOLE);
+
 export interface OutputFile {
   readonly path: string;
   readonly size: number;
@@ -137,8 +141,9 @@ export class PackageOutput {
     for (const { handle } of this.#files) await handle.close();
   }
 
-  /** FileHandle.write may write less than asked (a full pipe, a signal), so it loops. */
+  /** FileHandle.write may write less than asked (a full pipe, a signal), so it loops. Long runs of zeros become holes; no file ends with one. */
   async #put(part: number, bytes: Uint8Array, position: number): Promise<void> {
+    if (bytes.length >= HOLE && isZero(bytes)) return;
     const { handle } = this.#files[part - 1] as OpenFile;
     for (let from = 0; from < bytes.length; ) from += (await handle.write(bytes, from, bytes.length - from, position + from)).bytesWritten;
   }
@@ -199,6 +204,14 @@ export async function leftOverParts(output: string, files: readonly OutputFile[]
   const ours = new Set(files.map(({ path }) => basename(path)));
   const found = await readdir(dirname(output));
   return found.filter((other) => other.startsWith(`${name}.part`) && /^\d+of\d+$/.test(other.slice(name.length + ".part".length)) && !ours.has(other)).sort().map((other) => join(dirname(output), other));
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at += HOLE) {
+    const run = bytes.subarray(at, at + HOLE);
+    if (Buffer.compare(run, ZEROS.subarray(0, run.length)) !== 0) return false;
+  }
+  return true;
 }
 
 /** On FAT and its relatives, which USB sticks come with, the mount decides about permissions and chmod is refused. */

@@ -1,13 +1,15 @@
 /** Small executables, entries and packages for the tests of this room and of those that read packages. */
+import { createHash } from "node:crypto";
 import { open, writeFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import { digestOf } from "../../src/package/digest.ts";
 import { elfMachine } from "../../src/package/elf.ts";
-import { HASH_CHUNK_SIZE } from "../../src/package/format.ts";
+import { FOOTER_SIZE, HASH_CHUNK_SIZE, HEADER_SIZE, encodeFooter, encodeHeader, payloadStartFor } from "../../src/package/format.ts";
+import { encodeIndex } from "../../src/package/package-index.ts";
 import { writePackage, type EntrySource } from "../../src/package/writer.ts";
-import type { PackageContent } from "../../src/package/types.ts";
+import type { Digest, PackageContent } from "../../src/package/types.ts";
 
 /** A directory that is removed at the end of the `await using` scope. */
 export async function scratch(): Promise<AsyncDisposable & { readonly path: string; at(...names: string[]): string }> {
@@ -131,4 +133,38 @@ export async function flip(path: string, offset: number): Promise<void> {
   byte[0] = (byte[0] as number) ^ 0x20;
   await file.write(byte, 0, 1, offset);
   await file.close();
+}
+
+/**
+ * A package of any length that takes no space: an entry of zeros, which the file system keeps as a hole, and a small one behind it. `holeLength`: of whole
+ * chunks. The digest of the zeros is none of theirs: their chunks have hashes, and nobody in these tests reads them to the end.
+ */
+export async function sparsePackage(path: string, holeLength: number, tailText: string): Promise<{ readonly hole: Digest; readonly tailOffset: number }> {
+  const bare = bareExecutable();
+  const start = payloadStartFor(bare.length);
+  const tail = Buffer.from(tailText);
+  const hole: Digest = `sha256:${"0".repeat(64)}`;
+  const sha256 = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
+  const zeros = sha256(Buffer.alloc(HASH_CHUNK_SIZE));
+  const tailOffset = start + HEADER_SIZE + holeLength;
+  const index = encodeIndex({
+    kubernetesVersion: "v1.36.2", cni: "none", platforms: [{ arch: "amd64", images: [], binaries: [] }], documents: [],
+    entries: [
+      { digest: hole, size: holeLength, encoding: "identity", offset: start + HEADER_SIZE, length: holeLength, stored: hole, label: "hole", chunks: Buffer.concat(Array.from({ length: holeLength / HASH_CHUNK_SIZE }, () => zeros)) },
+      { digest: digestOf(tail), size: tail.length, encoding: "identity", offset: tailOffset, length: tail.length, stored: digestOf(tail), label: "tail", chunks: sha256(tail) },
+    ],
+    chunkSize: HASH_CHUNK_SIZE, executable: { arch: "amd64", length: bare.length, digest: digestOf(bare), chunks: sha256(bare) },
+  });
+  const indexOffset = tailOffset + tail.length;
+  const fileLength = indexOffset + index.length + FOOTER_SIZE;
+  const file = await open(path, "w");
+  for (const [bytes, at] of [
+    [bare, 0],
+    [encodeHeader({ fileLength, executableLength: bare.length, executable: digestOf(bare) }), start],
+    [tail, tailOffset],
+    [index, indexOffset],
+    [encodeFooter({ payloadStart: start, indexOffset, indexLength: index.length, index: digestOf(index), signaturesLength: 0, signatures: digestOf("") }), indexOffset + index.length],
+  ] as const) await file.write(bytes, 0, bytes.length, at);
+  await file.close();
+  return { hole, tailOffset };
 }

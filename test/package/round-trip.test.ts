@@ -5,12 +5,10 @@ import { test } from "node:test";
 import { digestOf } from "../../src/package/digest.ts";
 import { readElf } from "../../src/package/elf.ts";
 import { readAt } from "../../src/package/file-bytes.ts";
-import { FOOTER_SIZE, HASH_CHUNK_SIZE, HEADER_SIZE, encodeFooter, encodeHeader, payloadStartFor } from "../../src/package/format.ts";
-import { encodeIndex } from "../../src/package/package-index.ts";
 import { openPackage } from "../../src/package/reader.ts";
 import { writePackage } from "../../src/package/writer.ts";
-import type { Digest, PackageEntry, PackageReader } from "../../src/package/types.ts";
-import { bareExecutable, config, identityEntry, kubelet, layer, noise, scratch, smallContent, smallPackage, writeExecutable, zstdEntry } from "./fixtures.ts";
+import type { Digest, PackageReader } from "../../src/package/types.ts";
+import { bareExecutable, config, identityEntry, kubelet, layer, noise, scratch, smallContent, smallPackage, sparsePackage, writeExecutable, zstdEntry } from "./fixtures.ts";
 
 async function contentOf(reader: PackageReader, digest: Digest): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
@@ -108,34 +106,10 @@ test("writePackage refuses a file that is no executable, a cut one, and one with
 
 test("PackageReader reads entries beyond 4 GiB", async () => {
   await using dir = await scratch();
-  const bare = bareExecutable();
-  const start = payloadStartFor(bare.length);
-  const holeLength = 5 * 2 ** 30;
-  const tail = Buffer.from("beyond four gibibytes");
-  const hole: Digest = `sha256:${"0".repeat(64)}`;
-  const zeros = createHash("sha256").update(Buffer.alloc(HASH_CHUNK_SIZE)).digest();
-  const hashes = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
-  const entries: PackageEntry[] = [
-    { digest: hole, size: holeLength, encoding: "identity", offset: start + HEADER_SIZE, length: holeLength, stored: hole, label: "hole", chunks: Buffer.concat(Array.from({ length: holeLength / HASH_CHUNK_SIZE }, () => zeros)) },
-    { digest: digestOf(tail), size: tail.length, encoding: "identity", offset: start + HEADER_SIZE + holeLength, length: tail.length, stored: digestOf(tail), label: "tail", chunks: hashes(tail) },
-  ];
-  const index = encodeIndex({
-    kubernetesVersion: "v1.36.2", cni: "none", platforms: [{ arch: "amd64", images: [], binaries: [] }], documents: [], entries,
-    chunkSize: HASH_CHUNK_SIZE, executable: { arch: "amd64", length: bare.length, digest: digestOf(bare), chunks: hashes(bare) },
-  });
-  const indexOffset = start + HEADER_SIZE + holeLength + tail.length;
-  const fileLength = indexOffset + index.length + FOOTER_SIZE;
-  const file = await open(dir.at("sparse"), "w");
-  await file.write(bare, 0, bare.length, 0);
-  await file.write(encodeHeader({ fileLength, executableLength: bare.length, executable: digestOf(bare) }), 0, HEADER_SIZE, start);
-  await file.write(tail, 0, tail.length, start + HEADER_SIZE + holeLength);
-  await file.write(index, 0, index.length, indexOffset);
-  await file.write(encodeFooter({ payloadStart: start, indexOffset, indexLength: index.length, index: digestOf(index), signaturesLength: 0, signatures: digestOf("") }), 0, FOOTER_SIZE, indexOffset + index.length);
-  await file.close();
-
+  const { hole, tailOffset } = await sparsePackage(dir.at("sparse"), 5 * 2 ** 30, "beyond four gibibytes");
   const reader = await openPackage(dir.at("sparse"));
-  assert.equal(reader.index.entries[1]?.offset, start + HEADER_SIZE + holeLength);
-  assert.equal((await contentOf(reader, digestOf(tail))).toString(), "beyond four gibibytes");
+  assert.equal(reader.index.entries[1]?.offset, tailOffset);
+  assert.equal((await contentOf(reader, digestOf("beyond four gibibytes"))).toString(), "beyond four gibibytes");
   // Back-pressure: a consumer that stops early has not made the reader go through five gibibytes.
   for await (const chunk of reader.open(hole)) {
     assert.equal(createHash("sha256").update(chunk).digest("hex").length, 64);

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { open } from "node:fs/promises";
+import { mkdir, open, readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { test } from "node:test";
 import { zstdDecompressSync } from "node:zlib";
+import { diffPackages } from "../../src/package/delta.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { openPackage } from "../../src/package/reader.ts";
+import { splitPackage } from "../../src/package/split.ts";
 import { writePackage } from "../../src/package/writer.ts";
-import { identityEntry, kubelet, scratch, smallContent, writeExecutable } from "./fixtures.ts";
+import { chunkyPackage, flip, identityEntry, kubelet, noise, scratch, smallContent, writeExecutable } from "./fixtures.ts";
 
 const READER = resolve(import.meta.dirname, "../support/package-reader.py");
 const missing = spawnSync("python3", ["--version"]).status === 0 ? false : "there is no python3 here";
@@ -66,4 +68,42 @@ test("the second reader sees a flipped byte in each part", { skip: missing }, as
     assert.match(found.stderr, /^bad package: /);
   }
   assert.equal(python(path).code, 0);
+});
+
+test("the second reader reads a package in parts, in any order, and misses one that is not there", { skip: missing }, async () => {
+  await using dir = await scratch();
+  const whole = await chunkyPackage(dir.path);
+  await mkdir(dir.at("parts"));
+  const { files } = await splitPackage({ path: whole, directory: dir.at("parts"), size: 1_200_000 });
+  const [first = "", second = "", third = ""] = files.map(({ path }) => path);
+  const listed = python(first, "--part", third, "--part", second);
+  assert.equal(listed.code, 0, listed.stderr);
+  assert.ok(listed.stdout.equals(python(whole).stdout));
+  assert.match(python(first, "--part", third).stderr, /^bad package: a part is missing/);
+  await flip(second, 100_000);
+  assert.match(python(first, "--part", third, "--part", second).stderr, /^bad package: .*: chunk /);
+  await flip(second, 100_000);
+  await flip(second, 60);
+  assert.equal(python(first, "--part", third, "--part", second).code, 0, "the other record still tells");
+});
+
+test("the second reader makes the new package from a delta and its base", { skip: missing }, async () => {
+  await using dir = await scratch();
+  const { content, entries } = smallContent();
+  const executable = await writeExecutable(dir.at("bare"));
+  const make = async (name: string, contents: readonly Buffer[]): Promise<string> => {
+    const documents = contents.map((bytes, number) => ({ kind: "test", name: String(number), mediaType: "application/octet-stream", digest: digestOf(bytes), size: bytes.length }));
+    return (await writePackage({ executable, output: dir.at(name), content: { ...content, documents }, entries: [...entries, ...contents.map((bytes, number) => identityEntry(String(number), bytes))] })).path;
+  };
+  const old = await make("old", [noise(1_500_000, 1), noise(10_000, 2)]);
+  const twice = Buffer.alloc(2 << 20, noise(1 << 20, 3));
+  const next = await make("new", [noise(10_000, 2), twice, noise(1_500_000, 1), noise(700_000, 4)]);
+  const { carried } = await diffPackages({ old, new: next, output: dir.at("delta") });
+  assert.equal(carried, (1 << 20) + 700_000);
+  const made = python("--apply", dir.at("delta"), old);
+  assert.equal(made.code, 0, made.stderr);
+  assert.ok(made.stdout.equals(await readFile(next)));
+  assert.match(python("--apply", dir.at("delta"), next).stderr, /^bad package: this is another base/);
+  await flip(dir.at("delta"), (1 << 20) + 200_000);
+  assert.match(python("--apply", dir.at("delta"), old).stderr, /^bad package: a piece of /);
 });

@@ -1,7 +1,8 @@
 """A second reader of the package format, written from docs/package-format.md alone: python3 package-reader.py FILE [STORED-DIGEST|signers]
+(with `--part FILE` for each further part of one in parts; `--apply DELTA BASE` writes the package a delta makes)
 
 Prints what a package carries as JSON after checking everything the page asks of a reader, or writes the stored bytes of one entry, or prints who signed.
-Nothing but Python's standard library; signatures are checked by openssl.
+Nothing but Python's standard library; signatures are checked by openssl, compressed pieces of a delta unpacked by zstd.
 """
 import hashlib
 import json
@@ -104,7 +105,7 @@ def check_chunks(read, name, offset, length, hashes, size):
     return text_digest(whole.digest())
 
 
-def open_package(path):
+def open_file(path):
     file = open(path, "rb")
     size = file.seek(0, 2)
 
@@ -112,6 +113,66 @@ def open_package(path):
         file.seek(offset)
         return file.read(length)
 
+    return size, read
+
+
+def part_record(size, read):
+    """The record of a part, from either of its two places; None when this is no part."""
+    places = [size - 192, 0]
+    try:
+        places.append(-(-elf_end(read) // 4096) * 4096)
+    except Bad:
+        pass
+    for place in places:
+        record = read(max(0, place), 192)
+        if len(record) < 192 or record[:8] != b"kstkpart" or struct.unpack_from("<II", record, 8) != (2, 192):
+            continue
+        if sha256(record[:16] + record[48:]) != record[16:48]:
+            continue
+        number, count, length, front, begin, to, tail, whole = struct.unpack_from("<IIQQQQQQ", record, 48)
+        need(length == size == to - begin + whole - tail + 384, "a part is cut, or longer than it was written")
+        return {"number": number, "count": count, "front": front, "from": begin, "to": to, "tail": tail, "whole": whole, "id": record[104:136]}
+    return None
+
+
+def open_whole(paths):
+    """The bytes of the whole, which may lie in parts."""
+    size, read = open_file(paths[0])
+    first = part_record(size, read)
+    if first is None:
+        need(len(paths) == 1, "parts are named for a file that is none")
+        return size, read
+    pieces = []
+    for path in paths:
+        size, read = open_file(path)
+        part = part_record(size, read)
+        need(part is not None and all(part[key] == first[key] for key in ("count", "whole", "id")), "%s belongs to something else" % path)
+        # Without its two records a part is bytes `from` to `to` and then `tail` to the end.
+        behind = part["front"] + 192
+        cut = part["from"] + part["front"]
+        for begin, end, at in ((part["from"], cut, 0), (cut, part["to"], behind), (part["tail"], part["whole"], behind + part["to"] - cut)):
+            if begin < end:
+                pieces.append((begin, end, at, read))
+    pieces.sort(key=lambda piece: piece[0])
+    at = 0
+    for begin, end, _, _ in pieces:
+        need(begin == at, "a part is missing")
+        at = end
+    need(at == first["whole"], "a part is missing")
+
+    def read_whole(offset, length):
+        found = []
+        for begin, end, place, read_part in pieces:
+            low, high = max(offset, begin), min(offset + length, end)
+            if low < high:
+                found.append(read_part(place + low - begin, high - low))
+        return b"".join(found)
+
+    return first["whole"], read_whole
+
+
+def open_package(paths):
+    size, read = open_whole(paths)
     footer = read(max(0, size - 192), 192)
     need(len(footer) == 192 and footer[184:] == b"kstkfoot", "no footer")
     need(struct.unpack_from("<II", footer, 176) == (192, 2), "a footer of another version")
@@ -201,15 +262,89 @@ def ed25519(spki, message, signature):
         return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
-def main():
+# ---------------------------------------------------------------- a delta
+
+def unzstd(piece):
     try:
-        index, read, signers = open_package(sys.argv[1])
-        if sys.argv[2:] == ["signers"]:
+        done = subprocess.run(["zstd", "--decompress", "--stdout"], input=piece, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise Bad("there is no zstd here")
+    need(done.returncode == 0, "a piece that is no zstd frame")
+    return done.stdout
+
+
+def chunks_of(index):
+    size = index["chunkSize"]
+    runs = [("the executable", 0, index["executable"])] + [(entry["label"], entry["offset"], entry) for entry in index["entries"]]
+    for label, offset, run in runs:
+        for number in range(-(-run["length"] // size)):
+            yield label, run["chunks"][number * 32:number * 32 + 32], offset + number * size, min(size, run["length"] - number * size)
+
+
+def id_of(paths):
+    size, read = open_whole(paths)
+    return read(size - 192, 192)[24:56]
+
+
+def apply_delta(path, base_paths):
+    """The new package, from the delta and what it was made against."""
+    size, read = open_file(path)
+    header = read(0, 256)
+    need(header[:8] == b"kstkdelt" and struct.unpack_from("<II", header, 8) == (2, 256), "no delta of this version")
+    checked(header, 16, "delta's header")
+    need(struct.unpack_from("<Q", header, 48)[0] == size, "the length of the delta")
+    new_header, footer = read(256, 128), read(384, 192)
+    checked(new_header, 16, "new header")
+    checked(footer, 144, "new footer")
+    start, index_at, index_length = struct.unpack_from("<QQQ", footer, 0)
+    signatures_length, = struct.unpack_from("<Q", footer, 56)
+    raw, signatures = read(576, index_length), read(576 + index_length, signatures_length)
+    need(sha256(raw) == footer[24:56] == header[96:128], "the digest of the new index")
+    need(sha256(signatures) == footer[64:96], "the digest of the new signatures")
+    index, _ = cbor(raw)
+    base, read_base, _ = open_package(base_paths)
+    need(id_of(base_paths) == header[64:96], "this is another base")
+    there = {}
+    for _, digest, offset, length in chunks_of(base):
+        there.setdefault(digest, (offset, length))
+
+    at, earlier, made = 576 + index_length + signatures_length, {}, {}
+    for label, digest, offset, length in chunks_of(index):
+        if digest in there:
+            piece = read_base(*there[digest])
+        elif digest in earlier:
+            piece = made[earlier[digest]]
+        else:
+            word, = struct.unpack("<I", read(at, 4))
+            stored = read(at + 4, word & 0x7FFFFFFF)
+            at += 4 + len(stored)
+            piece = unzstd(stored) if word >> 31 else stored
+            earlier[digest] = offset
+        need(len(piece) == length and sha256(piece) == digest, "a piece of %s" % label)
+        made[offset] = piece
+    need(at == size, "bytes of the delta that belong to nothing")
+    program = b"".join(made[offset] for offset in sorted(made) if offset < start)
+    entries = b"".join(made[offset] for offset in sorted(made) if offset >= start)
+    return program + bytes(start - len(program)) + new_header + entries + raw + signatures + footer
+
+
+def main():
+    words, parts = sys.argv[1:], []
+    while "--part" in words:
+        at = words.index("--part")
+        parts.append(words[at + 1])
+        del words[at:at + 2]
+    try:
+        if words[0] == "--apply":
+            sys.stdout.buffer.write(apply_delta(words[1], words[2:] + parts))
+            return 0
+        index, read, signers = open_package([words[0]] + parts)
+        if words[1:] == ["signers"]:
             print(json.dumps(signers))
             return 0
-        if len(sys.argv) > 2:
-            entry = next((one for one in index["entries"] if one["stored"] == sys.argv[2]), None)
-            need(entry is not None, "no entry %s" % sys.argv[2])
+        if len(words) > 1:
+            entry = next((one for one in index["entries"] if one["stored"] == words[1]), None)
+            need(entry is not None, "no entry %s" % words[1])
             sys.stdout.buffer.write(read(entry["offset"], entry["length"]))
             return 0
         print(json.dumps(index, default=lambda raw: raw.hex(), sort_keys=True))
