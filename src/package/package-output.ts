@@ -242,7 +242,7 @@ export function writeFailed(output: string, error: unknown): KubestickError {
   const next =
     errno === "ENOENT" ? `Make the folder first: \`mkdir -p ${dirname(output)}\`.`
     : errno === "ENOSPC" ? `Free some space (\`df -h ${dirname(output)}\`) or name another place with -o.`
-    : errno === "EFBIG" ? "The file system does not take files of this size (FAT32 ends at 4 GiB): add --split 4095M, or name a place on another one with -o."
+    : errno === "EFBIG" ? "The file system does not take files of this size (FAT32 ends at 4 GiB). Write parts (`kubestick package split --size 4095M`, or --split where there is one), or name a place on another one with -o."
     : `Check that you may write there: \`ls -ld ${dirname(output)}\`.`;
   return new KubestickError({ code: "PACK_WRITE", attempted: `writing ${output}`, happened: `The file could not be written: ${messageOf(error)}.`, next, cause: error });
 }
