@@ -39,7 +39,7 @@ export class ReleaseServers {
   /** The digest the project publishes for this download. */
   async digestOf(source: ListedSource, signal?: AbortSignal): Promise<Digest> {
     if ("sha256" in source.check) return source.check.sha256;
-    const text = await this.#text(source.check.url, signal);
+    const text = await this.text(source.check.url, signal);
     const digest = digestFromChecksums(text, basename(new URL(source.url).pathname));
     if (digest !== undefined) return digest;
     throw new KubestickError({
@@ -80,7 +80,8 @@ export class ReleaseServers {
     throw unexpectedStatus(url, response.status);
   }
 
-  async #text(address: string, signal: AbortSignal | undefined): Promise<string> {
+  /** A small text file: checksums, a version. */
+  async text(address: string, signal?: AbortSignal): Promise<string> {
     const location = this.#locate(address);
     if ("file" in location) {
       return readFile(location.file, "utf8").catch((error: unknown) => {
