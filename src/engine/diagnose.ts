@@ -95,6 +95,7 @@ function focusOf(probe: Probe): (Omit<Focus, "startedAt"> & { readonly socket: s
       return { component: "etcd", socket: probe.socket };
     case "api":
       return { component: "kube-apiserver", socket: probe.socket };
+    case "file":
     case "kubelet-certificate":
     case "node-ready":
     case "workloads":

@@ -166,6 +166,8 @@ export interface WaitAction extends ActionBase {
   readonly title: string;
   readonly probe: Probe;
   readonly timeoutMs: number;
+  /** Only for the sake of order: when the time is up the run goes on, and a later wait tells what is wrong. */
+  readonly onlyOrder?: true;
 }
 
 export type Probe =
@@ -177,6 +179,8 @@ export type Probe =
   | { readonly type: "images"; readonly socket: string; readonly references: readonly string[] }
   /** GET answers 200. `ca` is a path of a PEM bundle; absent = certificate not verified (loopback components with self-signed certificates). */
   | { readonly type: "http"; readonly url: string; readonly component: string; readonly ca?: string; readonly certificate?: string; readonly key?: string; readonly socket: string }
+  /** Another program has written this file, and it is not empty. */
+  | { readonly type: "file"; readonly path: string; readonly writer: string; readonly node: string; readonly socket: string }
   /** `/livez` of the API server through the admin kubeconfig. */
   | { readonly type: "api"; readonly url: string; readonly socket: string }
   /** GET `/version` of an etcd server says at least `minimum`. An older one fails at once: time does not make it newer. */

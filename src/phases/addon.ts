@@ -4,7 +4,7 @@ import type { Action, Finding, Phase, PlanInput } from "../engine/types.ts";
 import { coreDnsObjects, corefile } from "../manifests/coredns.ts";
 import { kubeProxyObjects } from "../manifests/kube-proxy.ts";
 import { applyPatches } from "../manifests/patches.ts";
-import { object } from "./actions.ts";
+import { object, wait } from "./actions.ts";
 import { carriedManifests } from "./carried-manifests.ts";
 import type { NodeOutput } from "./node.ts";
 import { configuredPatches } from "./patches.ts";
@@ -24,10 +24,28 @@ export const addon: Phase<"addon", { readonly node: NodeOutput }, Record<never, 
   ],
   async plan(input) {
     const findings: Finding[] = [];
-    const own = [...(await planCoreDns(input, findings)), ...planKubeProxy(input)];
+    const dns = await planCoreDns(input, findings);
+    const proxy = planKubeProxy(input);
+    const network = dns.length > 0 && proxy.length > 0 ? await networkFirst(input) : undefined;
+    const own = network === undefined ? [...dns, ...proxy] : [...proxy, network, ...dns];
     return { actions: [...own, ...(await planManifests(input, own, findings))], output: {}, findings };
   },
 };
+
+/** A node with flannel is Ready as soon as its configuration is there, a moment before flannel knows the node's subnet. */
+const networkPatienceMs = 30_000;
+
+/**
+ * With flannel, CoreDNS comes last. Pods that are started before flannel knows the node's subnet fail, and the kubelet tries them again only
+ * after 10 to 15 seconds; flannel in turn reaches the API server through kube-proxy. Where flannel is not there yet, kubeadm's order.
+ */
+async function networkFirst({ config: { init, install }, cluster }: Input): Promise<Action | undefined> {
+  if (install.cni !== "flannel" || !install.waitForAddons) return undefined;
+  if ((await cluster?.get({ apiVersion: "apps/v1", kind: "DaemonSet", name: "kube-flannel-ds", namespace: "kube-flannel" })) === undefined) return undefined;
+  const { name: node, criSocket: socket } = init.nodeRegistration;
+  const probe = { type: "file", path: "/run/flannel/subnet.env", writer: "kube-flannel", node, socket } as const;
+  return { ...wait("network", "flannel knows the subnet of this node", probe, networkPatienceMs, { step: "coredns" }), onlyOrder: true };
+}
 
 async function planCoreDns(input: Input, findings: Finding[]): Promise<Action[]> {
   const { config, cluster, read, from } = input;

@@ -41,7 +41,7 @@ export function flannelObjects(manifest: string, networks: readonly Cidr[]): rea
   const v4 = networks.find((network) => network.family === 4);
   const v6 = networks.find((network) => network.family === 6);
   return objects.map((value) => {
-    if (value.kind === "DaemonSet") return withNodeInterface(value, v4 !== undefined && v6 !== undefined);
+    if (value.kind === "DaemonSet") return adaptedToNodes(value, v4 !== undefined && v6 !== undefined);
     if (value.kind !== "ConfigMap") return value;
     const data = value["data"] as Readonly<Record<string, string>>;
     const published = JSON.parse(data["net-conf.json"] as string) as Record<string, unknown>;
@@ -61,11 +61,15 @@ export function flannelObjects(manifest: string, networks: readonly Cidr[]): rea
  *
  * With both families an address of --iface gives flannel that family alone (pkg/ipmatch/match.go); the other one must come by --public-ipv6. Only
  * `status.hostIPs` knows both, in the node's order and in one text, so a shell, which the published image has, takes it apart.
+ *
+ * Published, it is asked whether it is ready 5 seconds after its start and then every 10, so that each node would wait ten seconds for a network
+ * that is up after one. What makes it not ready again stays 30 seconds of failures.
  */
-function withNodeInterface(daemonSet: KubeObject, bothFamilies: boolean): KubeObject {
-  const copy = structuredClone(daemonSet) as KubeObject & { readonly spec: { readonly template: { readonly spec: { readonly containers: readonly { readonly name: string; command: readonly string[]; readonly args: string[]; readonly env: unknown[] }[] } } } };
+function adaptedToNodes(daemonSet: KubeObject, bothFamilies: boolean): KubeObject {
+  const copy = structuredClone(daemonSet) as KubeObject & { readonly spec: { readonly template: { readonly spec: { readonly containers: readonly { readonly name: string; command: readonly string[]; readonly args: string[]; readonly env: unknown[]; readinessProbe: { readonly httpGet: unknown } }[] } } } };
   const container = copy.spec.template.spec.containers.find((candidate) => candidate.name === "kube-flannel");
   if (container === undefined) throw new TypeError("the flannel manifest has no container kube-flannel");
+  container.readinessProbe = { httpGet: container.readinessProbe.httpGet, ...readiness };
   if (bothFamilies) {
     container.env.push({ name: "HOST_IPS", valueFrom: { fieldRef: { fieldPath: "status.hostIPs" } } });
     container.command = ["/bin/sh", "-c", `${splitHostIps} exec ${container.command.join(" ")} --iface="$v4" --public-ip="$v4" --public-ipv6="$v6" "$@"`, "flanneld"];
@@ -75,6 +79,8 @@ function withNodeInterface(daemonSet: KubeObject, bothFamilies: boolean): KubeOb
   container.args.push("--iface=$(HOST_IP)");
   return copy;
 }
+
+const readiness = { periodSeconds: 2, failureThreshold: 15 } as const;
 
 const splitHostIps = 'IFS=,; for address in $HOST_IPS; do case $address in *:*) v6=$address;; *) v4=$address;; esac; done; unset IFS;';
 

@@ -67,6 +67,17 @@ describe("wait action", () => {
     assert.match(outcome.error?.next ?? "", /journalctl -xeu kubelet/);
   });
 
+  test("for the sake of order goes on when its time is up, but not past a cause that is certain", async () => {
+    const network = { ...wait({ type: "file", path: "/run/flannel/subnet.env", writer: "kube-flannel", node: "cp1", socket }, 5000), onlyOrder: true } as const;
+    const late = bench();
+    const { events, outcome } = await late.run([network]);
+    assert.ok(outcome.ok);
+    assert.equal(actionsOf(events).at(-1)?.detail, "not yet after 5.0 s, goes on");
+    assert.deepEqual([...new Set(events.filter((event) => event.type === "progress").map(({ label }) => label))], ["kube-flannel has not written /run/flannel/subnet.env yet"]);
+    const diagnose = async (): Promise<Diagnosis> => ({ certain: true, summary: "The image is not there.", code: "IMAGE_ABSENT", details: [] });
+    assert.equal((await bench().run([network], { diagnose })).outcome.error?.code, "IMAGE_ABSENT");
+  });
+
   test("does not end because a diagnosis fails", async () => {
     const { host, run } = bench();
     const ready = host.now().getTime() + 5000;
@@ -86,7 +97,7 @@ describe("wait action", () => {
         },
       });
       assert.equal(outcome.error?.code, "WAIT_TIMED_OUT");
-      assert.ok(tries > 18 && tries < 25, `${tries} tries with a jump of ${jump}`);
+      assert.ok(tries > 45 && tries < 56, `${tries} tries with a jump of ${jump}`);
     }
   });
 });
@@ -125,6 +136,12 @@ describe("probes", () => {
     const up = made.host.now().getTime() + 2000;
     made.runtime.answers = () => made.host.now().getTime() >= up;
     assert.ok((await made.run([wait({ type: "images", socket, references: [] })])).outcome.ok);
+  });
+
+  test("file needs something in it", async () => {
+    const probe = { type: "file", path: "/run/flannel/subnet.env", writer: "kube-flannel", node: "cp1", socket } as const;
+    assert.equal((await once(probe, {}, ({ host }) => { host.files.plant(probe.path, ""); })).told, "last answer: kube-flannel has not written /run/flannel/subnet.env yet");
+    assert.equal((await once(probe, {}, ({ host }) => { host.files.plant(probe.path, "FLANNEL_SUBNET=10.244.0.1/24\n"); })).ok, true);
   });
 
   test("http with a CA that is not there does not fall back to no verification", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { parse } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import { resolveInitConfig } from "../../src/config/resolve.ts";
 import type { InitOptions } from "../../src/config/options.ts";
 import { cni, flannelObjects, flannelImages } from "../../src/phases/cni.ts";
@@ -30,6 +30,22 @@ test("cni binds flannel to the node's own address, so that it needs no default r
   assert.ok(set?.kind === "object");
   const [container] = (set.object as never as { spec: { template: { spec: { containers: { args: string[]; env: { name: string }[] }[] } } } }).spec.template.spec.containers;
   assert.ok(container?.args.includes("--iface=$(HOST_IP)") && container.env.some((variable) => variable.name === "HOST_IP"));
+});
+
+test("cni has flannel asked often whether it is ready, and otherwise as published", async () => {
+  const containers = (value: unknown): { readinessProbe: { httpGet: unknown; periodSeconds: number; initialDelaySeconds?: number; failureThreshold?: number }; livenessProbe: unknown }[] =>
+    (value as { spec: { template: { spec: { containers: never[] } } } }).spec.template.spec.containers;
+  const { actions } = await plan({});
+  const set = actions.find((action) => action.id === "daemonset/kube-flannel/kube-flannel-ds");
+  const published = parseAllDocuments(repository("bundle/cni/flannel.yaml")).map((document) => document.toJS() as { kind: string }).find(({ kind }) => kind === "DaemonSet");
+  assert.ok(set?.kind === "object");
+  const [ours, theirs] = [containers(set.object)[0], containers(published)[0]];
+  assert.ok(ours !== undefined && theirs !== undefined);
+  assert.deepEqual(ours.readinessProbe.httpGet, theirs.readinessProbe.httpGet);
+  assert.equal(ours.readinessProbe.initialDelaySeconds, undefined);
+  // As long as published until it counts as not ready again: three failures at ten seconds.
+  assert.equal(ours.readinessProbe.periodSeconds * (ours.readinessProbe.failureThreshold ?? 3), theirs.readinessProbe.periodSeconds * (theirs.readinessProbe.failureThreshold ?? 3));
+  assert.deepEqual(ours.livenessProbe, theirs.livenessProbe);
 });
 
 test("flannelObjects gives both networks for dual stack", () => {

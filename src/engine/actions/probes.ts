@@ -21,6 +21,7 @@ const asks: { readonly [Type in Probe["type"]]: Ask<Type> } = {
   runtime: askRuntime,
   images: askImages,
   http: askHttp,
+  file: askFile,
   api: askApi,
   "etcd-version": askEtcdVersion,
   "etcd-health": askEtcdHealth,
@@ -49,6 +50,7 @@ export function nextStepFor(probe: Probe): string {
     case "runtime": return "Look at the container runtime: systemctl status containerd; journalctl -u containerd -n 50";
     case "images": return "Make a package that has them: kubestick pack --image REF; or load them into the runtime by hand";
     case "http": return `Look at ${probe.component}: ${probe.component === "kubelet" ? "systemctl status kubelet; journalctl -xeu kubelet" : `crictl ps -a --name ${probe.component}`}`;
+    case "file": return `Look at ${probe.writer}: crictl ps -a --name ${probe.writer}`;
     case "api": return "Look at the API server and etcd: crictl ps -a; journalctl -xeu kubelet";
     case "etcd-version": return `See whether it answers from here: curl ${[...(probe.ca === undefined ? [] : [`--cacert ${probe.ca}`]), ...(probe.certificate === undefined ? [] : [`--cert ${probe.certificate}`]), ...(probe.key === undefined ? [] : [`--key ${probe.key}`])].join(" ")} ${probe.endpoint}/version. To go on without asking: --ignore-preflight-errors=ExternalEtcdVersion`;
     case "etcd-health": return "Look at etcd on every control plane node: crictl ps -a --name etcd; crictl logs $(crictl ps -a --name etcd -q | head -1)";
@@ -94,6 +96,11 @@ async function askHttp(probe: ProbeOf<"http">, context: ActionContext): Promise<
   const answer = await get(probe.url, probe, healthTimeoutMs, context);
   if (typeof answer === "string") return { ready: false, reason: answer };
   return answer.status === 200 ? { ready: true } : { ready: false, reason: `${probe.url} answers ${answer.status}${firstWords(answer.body)}` };
+}
+
+async function askFile({ path, writer }: ProbeOf<"file">, { host }: ActionContext): Promise<ProbeAnswer> {
+  const text = await host.readText(path);
+  return text !== undefined && text !== "" ? { ready: true } : { ready: false, reason: `${writer} has not written ${path} yet` };
 }
 
 /** kubeadm's patience for one answer of an external etcd. */
