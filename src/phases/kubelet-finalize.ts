@@ -1,12 +1,15 @@
 /**
  * Phase `kubelet-finalize`: from the first certificate, embedded in kubelet.conf, to the file the kubelet itself renews.
  * Without it the kubelet would lose the cluster when the embedded certificate ends after a year.
+ *
+ * kubeadm restarts the kubelet as well. It is not needed: from its first start a kubelet that rotates its certificate connects with the one in
+ * its store, to which this file now points, and not with the one in the file (cmd/kubelet/app/server.go, buildKubeletClientConfig).
  */
 import { lastValue } from "../manifests/arguments.ts";
 import type { Phase } from "../engine/types.ts";
 import { kubeletDirectory } from "../manifests/names.ts";
 import { parseKubeconfig, renderKubeconfig } from "../pki/kubeconfig.ts";
-import { file, fingerprint, unit } from "./actions.ts";
+import { file } from "./actions.ts";
 import { kubeletConfPath } from "./kubeconfig.ts";
 
 export const kubeletFinalize: Phase<"kubelet-finalize", Record<never, never>, Record<never, never>> = {
@@ -22,12 +25,6 @@ export const kubeletFinalize: Phase<"kubelet-finalize", Record<never, never>, Re
     const kubeconfig = parseKubeconfig(text);
     const content = renderKubeconfig({ ...kubeconfig, credentials: { certificatePath: pem, keyPath: pem } });
     const step = "enable-client-cert-rotation";
-    return {
-      actions: [
-        file(kubeletConfPath, 0o600, content, { step, secret: true }),
-        unit("kubelet.service", fingerprint(content), { step, key: "rotation" }),
-      ],
-      output: {},
-    };
+    return { actions: [file(kubeletConfPath, 0o600, content, { step, secret: true })], output: {} };
   },
 };
