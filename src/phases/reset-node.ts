@@ -24,16 +24,17 @@ export const cleanupNode: ResetPhase = {
   id: "cleanup-node",
   title: "Remove what the cluster left on this node",
   async plan(input) {
-    const { survey, recorded, force, dryRun } = input;
-    if (!recorded && !force && !dryRun) return { actions: [] };
-    if (!recorded && (await nothingHere(input))) return { actions: [] };
+    const { survey, recorded, force, dryRun, certificatesDir } = input;
+    // To name a directory is the consent to empty it.
+    const named = certificatesDir === undefined ? [] : [data(certificatesDir, true)];
+    if (!recorded && ((!force && !dryRun) || (await nothingHere(input)))) return { actions: named };
     const of = (who: string): readonly Action[] => planContents((survey?.places ?? []).filter((place) => place.of === who));
     return {
       actions: [
         ...(await planQuiet(input)),
         ...(await planControlGroups(input)),
         ...(await planUnmounts(input)),
-        ...(survey === undefined ? kubeadmList(input.certificatesDir) : [...of("kubelet"), ...of("logs"), ...(input.certificatesDir === undefined ? [] : [data(input.certificatesDir, true)])]),
+        ...(survey === undefined ? kubeadmList(certificatesDir) : [...of("kubelet"), ...of("logs"), ...named]),
         ...(input.cleanupTmpDir ? [data("/etc/kubernetes/tmp", true)] : []),
         ...(await planInterfaces(input)),
         ...of("network"),

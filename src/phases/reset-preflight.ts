@@ -9,11 +9,12 @@ async function noProgram(read: HostReader): Promise<boolean> {
 }
 
 /** Through which runtime the pods are ended. */
-async function runtimeFindings({ read, criSocket, criSocketGiven, facts, dryRun }: ResetInput): Promise<readonly Finding[]> {
+async function runtimeFindings({ read, criSocket, criSocketGiven, facts, made, dryRun }: ResetInput): Promise<readonly Finding[]> {
   if (criSocket === undefined) {
     return [{ check: "CRISocket", severity: dryRun ? "warning" : "error", message: `several container runtimes answer on this host (${facts.criSockets.join(", ")}), and nothing says which one ran the pods`, hint: "Name it with --cri-socket." }];
   }
-  if (!criSocketGiven || (await read.stat(criSocket.replace(/^unix:\/\//, ""))) !== undefined) return [];
+  // A containerd of ours is started for it when it is stopped.
+  if (!criSocketGiven || made.has("unit/containerd.service") || (await read.stat(criSocket.replace(/^unix:\/\//, ""))) !== undefined) return [];
   return [{ check: "CRISocket", severity: "warning", message: `there is no ${criSocket}, so no pods can be ended through it`, hint: "Start that runtime before, or name the socket of the one that runs." }];
 }
 
@@ -41,8 +42,8 @@ export const resetPreflight: ResetPhase = {
     } else if (recorded && survey === undefined) {
       findings.push({ check: "NoSurvey", severity: "info", message: "the record of this machine does not say what was in the data directories before", hint: "They are emptied as by kubeadm reset, and the directories themselves stay." });
     }
-    findings.push(...(await runtimeFindings(input)));
-    if (input.certificatesDir !== undefined) {
+    if (recorded || found.length > 0) findings.push(...(await runtimeFindings(input)));
+    if (input.certificatesDir !== undefined && (await read.stat(input.certificatesDir)) !== undefined) {
       findings.push({ check: "CertificatesDir", severity: "warning", message: `everything in ${input.certificatesDir} is removed, also what this program did not put there`, hint: "Without --cert-dir only the certificates go that it made." });
     }
     if ((recorded || found.length > 0) && (await noProgram(read))) {

@@ -96,6 +96,23 @@ describe("reset of a surveyed machine", () => {
     assert.equal(await on.host.stat("/var/lib/kubelet"), undefined);
   });
 
+  test("writes nothing of its own on a full disk; what has to be put back and cannot is told, stays for the next try, and keeps nothing else from going", async () => {
+    const on = bench({ files: { "/etc/theirs": "old" } });
+    const start = on.host.snapshot();
+    await on.run([places, fileAction("/etc/theirs", "new"), fileAction("/etc/ours", "made")]);
+    on.host.files.plant("/var/lib/etcd/member/wal", "x");
+    const { writeFile, append, makeDirectory } = on.host;
+    const full = (): Promise<never> => Promise.reject(new KubestickError({ code: "DISK_FULL", attempted: "writing", happened: "No space left on device.", next: "Make room." }));
+    Object.assign(on.host, { writeFile: full, append: full, makeDirectory: full });
+    const ran = await reset(on);
+    assert.equal(ran.outcome.error?.code, "RESET_INCOMPLETE");
+    assert.deepEqual(ran.outcome.error.details, ["file/etc/theirs: No space left on device. Make room."]);
+    for (const path of ["/etc/ours", "/var/lib/etcd"]) assert.equal(await on.host.stat(path), undefined, path);
+    Object.assign(on.host, { writeFile, append, makeDirectory });
+    assert.ok((await reset(on)).outcome.ok);
+    assert.deepEqual(differences(start, on.host.snapshot()), []);
+  });
+
   test("keeps a mount point and empties it", async () => {
     const on = bench({ directories: { "/var/lib/etcd": 0o700 } });
     on.host.mounted.push({ path: "/var/lib/etcd", type: "ext4" });
@@ -285,6 +302,13 @@ describe("reset of a machine without a record", () => {
     for (const path of ["/etc/kubernetes/admin.conf", "/etc/kubernetes/kubelet.conf"]) assert.equal(await on.host.stat(path), undefined, path);
     assert.notEqual(await on.host.stat("/var/lib/containerd/db"), undefined);
   });
+});
+
+test("reset of a machine that is no node empties the directory of certificates that was named, and nothing else", async () => {
+  const on = bench({ files: { "/srv/pki/ca.crt": "x", "/srv/other": "x" } });
+  on.host.files.delete("/etc/kubernetes", true);
+  assert.ok((await reset(on, { certificatesDir: "/srv/pki" })).outcome.ok);
+  assert.deepEqual([await on.host.list("/srv/pki"), await on.host.list("/srv")], [[], ["other", "pki"]]);
 });
 
 test("reset --force of a machine that is no node leaves a foreign etcd alone", async () => {
