@@ -147,7 +147,7 @@ async function releasedPackages(named: readonly string[], known: readonly Digest
 }
 
 async function digestOfFile(path: string): Promise<Digest> {
-  const reader = await openPackage(path);
+  const reader = await openPackage(path, { incomplete: true });
   await reader.close();
   return reader.indexDigest;
 }

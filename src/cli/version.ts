@@ -43,7 +43,7 @@ async function carriedPackage(): Promise<NonNullable<VersionDocument["package"]>
   if (glance !== undefined) return glance;
   const { openPackage } = await import("../package/reader.ts");
   try {
-    const reader = await openPackage(executable);
+    const reader = await openPackage(executable, { incomplete: true });
     await reader.close();
     const { kubernetesVersion, arch, cni } = reader.index;
     return { kubernetesVersion, arch, cni };

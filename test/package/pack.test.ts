@@ -112,6 +112,24 @@ test("pack carries a layer as the zstd of its tar when that is smaller, and alwa
   assert.ok(published.size > result.size);
 });
 
+test("pack writes parts of a size, which hold what the whole holds, and refuses a size before anything is fetched", async () => {
+  await using world = await startWorld();
+  const executable = await writeExecutable(world.at("padded"), "amd64", 400_000);
+  serve(world.registry, "shop/app", "v1", makeImage({ layers: [await tarOf({ data: noise(2_500_000, 77) })] }));
+  const options = world.options({ executable, extraImages: [`${world.registry.host}/shop/app:v1`] });
+  const small = await failure(pack({ ...options, split: 300_000 }, (event) => assert.fail(JSON.stringify(event))));
+  assert.equal(small.code, "PACK_SPLIT_SIZE");
+  assert.match(small.next, /4095M for FAT32/);
+  const whole = await pack(options, ignore);
+  const split = await pack({ ...options, output: world.at("in-parts"), split: 1_600_000 }, ignore);
+  assert.ok(split.files.length >= 2 && split.files.every(({ size }) => size <= 1_600_000), JSON.stringify(split.files));
+  assert.equal(split.digest, whole.digest);
+  const [one, other] = [await read(whole.path), await read(split.path)];
+  assert.equal(one.indexDigest, other.indexDigest);
+  await one.close();
+  await other.close();
+});
+
 test("pack fetches a layer once however many images share it, and nothing again on the second run", async () => {
   await using world = await startWorld();
   const first = await pack(world.options(), ignore);
