@@ -9,6 +9,7 @@ import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bundleProgram, embeddedFiles } from "./build/bundle.ts";
 import { stripElf } from "./build/elf-strip.ts";
+import { englishIcu } from "./build/english-icu.ts";
 import { arches, nativeArch, nativeNode, nodeRuntime, type Arch } from "./build/node-runtime.ts";
 import { embeddedDescription } from "../src/package/program.ts";
 import { programDescription } from "./build/program-description.ts";
@@ -39,6 +40,7 @@ async function buildOne(arch: Arch, code: string, inputs: readonly string[], out
       codeCache: native,
       execArgv,
     });
+    writeFileSync(built, englishIcu(readFileSync(built)));
     if (native) tryExecutable(built);
     const target = join(out, `kubestick-linux-${arch}`);
     renameSync(built, target);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -64,6 +64,15 @@ describe("npm run build", () => {
       assert.ok(licenseTexts.length > 0 && licenseTexts.every((key) => (description.texts[key] ?? "").length > 200), name);
     }
     assert.equal(description.components[0]?.version, process.versions.node);
+  });
+
+  test("the executable says the same in every language and time zone, without the data of all of them", () => {
+    const plain = run("init", "--help").stdout;
+    for (const env of [{ LC_ALL: "zh_CN.UTF-8", TZ: "Asia/Shanghai" }, { LC_ALL: "tr_TR.UTF-8", TZ: "Europe/Istanbul" }, { LANG: "de_DE.UTF-8" }]) {
+      const { status, stdout, stderr } = spawnSync(executable, ["init", "--help"], { encoding: "utf8", env: { PATH: "/usr/bin:/bin", ...env } });
+      assert.deepEqual([status, stdout, stderr], [0, plain, ""], JSON.stringify(env));
+    }
+    assert.ok(statSync(executable).size < 96_000_000, `${statSync(executable).size} bytes`);
   });
 
   test("the executable carries its texts and its lazily loaded rooms", () => {
