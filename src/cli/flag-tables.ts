@@ -129,6 +129,7 @@ export const packFlags = {
   split: { type: "string", placeholder: "SIZE", description: "Largest file: a longer package becomes several, the first of which is the executable; 4095M for FAT32" },
   compression: { type: "string", placeholder: "HOW", default: "best", choices: ["best", "fast"], description: "best takes minutes the first time and makes the smallest file; fast is for trying out" },
   layers: { type: "string", placeholder: "FORM", default: "recompressed", choices: ["recompressed", "published"], description: "Form of image layers: as zstd where that is smaller, or always the published blob, which then stays in the node's content store" },
+  ca: { type: "array", placeholder: "FILE", completes: "file", description: "Certificates (PEM) of an authority to trust for registries and downloads, besides those of the machine; repeatable" },
   lock: { type: "string", placeholder: "FILE", completes: "file", description: "Digest of everything: written when the file is missing, enforced when it exists" },
   "sign-key": { type: "string", placeholder: "FILE", completes: "file", description: "Ed25519 private key (PEM, PKCS #8) with which the package is signed" },
   signer: { type: "string", placeholder: "NAME", description: "With --sign-key: name of who signs, for people; the signature covers it" },

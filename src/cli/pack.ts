@@ -64,6 +64,7 @@ export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal, env:
     registryMirrors: flags["registry-mirror"],
     downloadMirrors: flags["download-mirror"],
     imagesDirectory: flags.images,
+    ca: flags.ca,
     lockFile: flags.lock,
     split: flags.split === undefined ? undefined : parseByteSize("--split", flags.split),
     compression: flags.compression as PackOptions["compression"],

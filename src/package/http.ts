@@ -22,6 +22,8 @@ export interface HttpOptions {
   /** First pause, doubled each time up to 30 s; default 500 ms. */
   readonly pauseMs?: number;
   readonly onRetry?: (notice: RetryNotice) => void;
+  /** PEM certificates of authorities that are trusted besides those of Node and of the machine. */
+  readonly ca?: readonly string[];
 }
 
 export interface HttpResponse {
@@ -50,10 +52,12 @@ export class HttpClient {
   readonly attempts: number;
   readonly #pauseMs: number;
   readonly #onRetry: (notice: RetryNotice) => void;
+  readonly #ca: readonly string[];
   #direct: Dispatcher | undefined;
   #proxied: Dispatcher | undefined;
 
-  constructor({ attempts = 6, pauseMs = 500, onRetry = () => undefined }: HttpOptions = {}) {
+  constructor({ attempts = 6, pauseMs = 500, onRetry = () => undefined, ca = [] }: HttpOptions = {}) {
+    this.#ca = ca;
     this.attempts = attempts;
     this.#pauseMs = pauseMs;
     this.#onRetry = onRetry;
@@ -92,6 +96,18 @@ export class HttpClient {
     const waitMs = asked ?? Math.round(Math.min(MAX_PAUSE_MS, this.#pauseMs * 2 ** (failures - 1)) * (0.75 + Math.random() / 2));
     this.#onRetry({ url, reason, waitMs });
     await sleep(waitMs, undefined, signal === undefined ? {} : { signal });
+  }
+
+  /** A small body that breaks half-way is asked for again from its start; `read` must do all of it, request and body. */
+  async whole<T>(url: string, read: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    for (let failures = 1; ; failures++) {
+      try {
+        return await read();
+      } catch (error) {
+        if (signal?.aborted === true || !isTransient(error) || failures >= this.attempts) throw fetchFailed(url, error, signal);
+        await this.pause(url, messageOf(error), failures, undefined, signal);
+      }
+    }
   }
 
   async close(): Promise<void> {
@@ -136,9 +152,9 @@ export class HttpClient {
   #dispatcherFor(url: URL): Dispatcher {
     const timeouts = { headersTimeout: IDLE_MS, bodyTimeout: IDLE_MS };
     // A proxy cannot reach this machine's loopback, whatever the environment says; Go's and curl's clients exempt it too.
-    if (isLoopback(url.hostname)) return (this.#direct ??= new Agent(timeouts));
+    if (isLoopback(url.hostname)) return (this.#direct ??= new Agent({ ...timeouts, connect: { ca: [...trustedCertificates(), ...this.#ca] } }));
     if (this.#proxied === undefined) {
-      const ca = trustedCertificates();
+      const ca = [...trustedCertificates(), ...this.#ca];
       this.#proxied = new EnvHttpProxyAgent({ ...timeouts, connect: { ca }, requestTls: { ca }, proxyTls: { ca } });
     }
     return this.#proxied;
@@ -157,11 +173,17 @@ export function isLoopback(hostname: string): boolean {
 /** An answer that trying again cannot improve. */
 class HttpRefusal extends Error {}
 
+/** The status with which a proxy refused a tunnel, when trying again cannot change it. undici tells it only in words. */
+function proxyRefusal(error: unknown): number | undefined {
+  const status = Number(/^Proxy response \((\d{3})\)/.exec(messageOf(error))?.[1] ?? Number.NaN);
+  return Number.isNaN(status) || RETRIED_STATUS.has(status) ? undefined : status;
+}
+
 const PERMANENT = /^(ENOTFOUND|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|ERR_INVALID)/;
 
 /** True for failures of the line rather than of the request; also for a body that broke off. */
 export function isTransient(error: unknown): boolean {
-  if (error instanceof HttpRefusal || error instanceof KubestickError) return false;
+  if (error instanceof HttpRefusal || error instanceof KubestickError || proxyRefusal(error) !== undefined) return false;
   const code = errnoOf(error) ?? (error instanceof Error ? errnoOf(error.cause) : undefined);
   return code !== undefined && code !== "ABORT_ERR" && !PERMANENT.test(code);
 }
@@ -169,9 +191,16 @@ export function isTransient(error: unknown): boolean {
 export function fetchFailed(url: string, error: unknown, signal?: AbortSignal): unknown {
   if (error instanceof KubestickError || signal?.aborted === true) return error;
   const code = errnoOf(error) ?? "";
+  const refusedBy = proxyRefusal(error);
+  if (refusedBy !== undefined) {
+    return new KubestickError({
+      code: "HTTP_PROXY", attempted: `fetching ${url}`, happened: `The proxy answered ${refusedBy}: it does not let us through to ${new URL(url).host}.`, cause: error,
+      next: refusedBy === 407 ? "It wants a login: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, in the environment and not in an argument." : "Ask whoever runs the proxy, name the host in NO_PROXY when it is reached without one, or name a mirror.",
+    });
+  }
   const next =
     code === "ENOTFOUND" || code === "EAI_AGAIN" ? "Check the name and that this machine has internet access; behind a proxy set HTTPS_PROXY."
-    : PERMANENT.test(code) ? "If a proxy inspects TLS here, name its CA: `NODE_EXTRA_CA_CERTS=/path/ca.pem kubestick pack ...`."
+    : PERMANENT.test(code) ? "If it has a certificate of an own CA, or a proxy inspects TLS here, name that CA: --ca FILE."
     : "Run the same command again; what has been fetched so far is kept and downloads continue where they stopped.";
   return new KubestickError({ code: "HTTP_FAILED", attempted: `fetching ${url}`, happened: `The server could not be asked: ${messageOf(error) || code}.`, next, cause: error });
 }

@@ -26,6 +26,8 @@ export interface ImageSource {
   resolve(reference: Reference, signal?: AbortSignal): Promise<{ readonly descriptor: PackageDescriptor; readonly bytes: Uint8Array } | undefined>;
   /** A blob's bytes from `start` on. Not verified here: whoever consumes them knows the digest. */
   open(request: BlobRequest, start: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** A small blob whole, where a source can ask again for one that broke off. */
+  read?(request: BlobRequest, signal?: AbortSignal): Promise<Uint8Array>;
   /** The bytes lie on this machine: reading them twice costs nothing, keeping a copy gains nothing. */
   readonly local: boolean;
 }
@@ -69,7 +71,8 @@ export async function viewImage(source: ImageSource, reference: Reference, arch:
   };
   const fetch = async (descriptor: PackageDescriptor, limit: number): Promise<unknown> => {
     if (descriptor.size > limit) throw broken(`the document ${descriptor.digest} has ${descriptor.size} bytes`);
-    return keep(descriptor, await collect(source.open({ reference, descriptor }, 0, signal), descriptor.size));
+    const request = { reference, descriptor };
+    return keep(descriptor, await (source.read?.(request, signal) ?? collect(source.open(request, 0, signal), descriptor.size)));
   };
 
   const target = resolved.descriptor;

@@ -10,6 +10,7 @@ import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { KubestickError, isKubestickError } from "../errors.ts";
 import { temporaryName } from "./abandoned.ts";
+import { readAuthorities } from "./authorities.ts";
 import { billTime } from "./bill-of-materials.ts";
 import { BlobCache, cacheFailed } from "./blob-cache.ts";
 import { collectBinaries, collectLayers, describeImage, layerJobs, type FetchMeter, type LayerForm, type ResolvedImage, type ResolvedSource } from "./collect.ts";
@@ -70,6 +71,8 @@ export interface PackOptions {
   readonly sourceDateEpoch?: number | undefined;
   readonly assets: ListTexts;
   readonly signal?: AbortSignal | undefined;
+  /** PEM files of authorities trusted for registries and release servers, besides the machine's own. */
+  readonly ca?: readonly string[] | undefined;
   /** Tries and first pause of each request; the defaults suit people, tests are in more of a hurry. */
   readonly http?: { readonly attempts?: number; readonly pauseMs?: number } | undefined;
 }
@@ -110,7 +113,7 @@ export interface PackResult {
 export async function pack(options: PackOptions, report: (event: PackEvent) => void): Promise<PackResult> {
   const { signal } = options;
   const cacheDirectory = resolve(options.cache ?? defaultCache());
-  const http = new HttpClient({ ...options.http, onRetry: (notice) => report({ type: "retry", ...notice }) });
+  const http = new HttpClient({ ...options.http, ca: await readAuthorities(options.ca ?? []), onRetry: (notice) => report({ type: "retry", ...notice }) });
   let local: ImagesDirectory | undefined;
   try {
     const bare = await inspectExecutable(options.executable);

@@ -34,8 +34,10 @@ interface Login {
 }
 
 export interface Logins {
-  /** For the host as it stands in references. */
-  find(host: string): Login | undefined;
+  /** For the host as it stands in references; a login for a part of its repositories wins over one for all. */
+  find(host: string, repository?: string): Login | undefined;
+  /** Docker keeps only a refresh token (`identitytoken`) for the host, from a login in a browser. */
+  refreshTokenOnly(host: string): boolean;
   /** A credential helper is configured for the host, which kubestick does not run. */
   helper(host: string): string | undefined;
 }
@@ -50,6 +52,7 @@ export async function loadLogins(environment: NodeJS.ProcessEnv = process.env): 
   ];
   const auths = new Map<string, Login>();
   const helpers = new Map<string, string>();
+  const refreshTokens = new Set<string>();
   let store: string | undefined;
   for (const file of files) {
     if (file === undefined) continue;
@@ -61,16 +64,51 @@ export async function loadLogins(environment: NodeJS.ProcessEnv = process.env): 
     } catch (error) {
       throw new KubestickError({ code: "REGISTRY_CONFIG", attempted: `reading registry logins from ${file}`, happened: `The file is not JSON: ${messageOf(error)}.`, next: `Correct the file, or log in again with \`docker login\`.`, cause: error });
     }
-    const { auths: given, credHelpers, credsStore } = parsed as { auths?: Record<string, { auth?: string }>; credHelpers?: Record<string, string>; credsStore?: string };
-    for (const [key, { auth }] of Object.entries(given ?? {})) {
-      const [username, ...password] = Buffer.from(auth ?? "", "base64").toString("utf8").split(":");
-      const host = hostOf(key);
-      if (username && password.length > 0 && !auths.has(host)) auths.set(host, { username, password: password.join(":") });
+    const { auths: given, credHelpers, credsStore } = parsed as { auths?: Record<string, StoredLogin>; credHelpers?: Record<string, string>; credsStore?: string };
+    for (const [key, stored] of Object.entries(given ?? {})) {
+      const place = placeOf(key);
+      const login = loginOf(stored);
+      if (login !== undefined && !auths.has(place)) auths.set(place, login);
+      else if (login === undefined && stored.identitytoken !== undefined) refreshTokens.add(hostOf(key));
     }
     for (const [host, name] of Object.entries(credHelpers ?? {})) helpers.set(hostOf(host), name);
     store ??= credsStore;
   }
-  return { find: (host) => auths.get(hostOf(host)), helper: (host) => helpers.get(hostOf(host)) ?? store };
+  return {
+    find(host, repository = "") {
+      const parts = [hostOf(host), ...repository.split("/").filter((part) => part !== "")];
+      for (let length = parts.length; length > 0; length--) {
+        const login = auths.get(parts.slice(0, length).join("/"));
+        if (login !== undefined) return login;
+      }
+      return undefined;
+    },
+    refreshTokenOnly: (host) => refreshTokens.has(hostOf(host)),
+    helper: (host) => helpers.get(hostOf(host)) ?? store,
+  };
+}
+
+/** As docker writes it; as a Kubernetes pull secret has it, too. */
+interface StoredLogin {
+  readonly auth?: string;
+  readonly username?: string;
+  readonly password?: string;
+  readonly identitytoken?: string;
+}
+
+function loginOf({ auth, username, password }: StoredLogin): Login | undefined {
+  if (username !== undefined && username !== "" && password !== undefined && password !== "") return { username, password };
+  const [name, ...rest] = Buffer.from(auth ?? "", "base64").toString("utf8").split(":");
+  const secret = rest.join(":");
+  // With a refresh token docker writes a name and nothing behind the colon.
+  return name !== undefined && name !== "" && secret !== "" ? { username: name, password: secret } : undefined;
+}
+
+/** podman logs in to parts of a registry: `registry.example/team`. Docker's own keys with a version behind the host mean the host. */
+function placeOf(key: string): string {
+  const [, path = ""] = /^(?:https?:\/\/)?[^/]+\/?(.*)$/.exec(key) ?? [];
+  const place = path.replace(/\/+$/, "");
+  return place === "" || /^v[12]$/.test(place) ? hostOf(key) : `${hostOf(key)}/${place}`;
 }
 
 /** Docker writes keys as `host`, `https://host` and, for its own, `https://index.docker.io/v1/`. */
@@ -99,7 +137,7 @@ export class RegistryAuth {
   async answer(host: string, repository: string, headers: readonly string[], signal?: AbortSignal): Promise<string | undefined> {
     const key = `${host}/${repository}`;
     const challenges = headers.flatMap(parseChallenges);
-    const login = this.#logins.find(host);
+    const login = this.#logins.find(host, repository);
     const bearer = challenges.find(({ scheme, parameters }) => scheme === "bearer" && parameters["realm"] !== undefined);
     let value: string | undefined;
     if (bearer !== undefined) value = await this.#token(host, repository, bearer.parameters, login, signal);
@@ -113,6 +151,7 @@ export class RegistryAuth {
   advice(host: string): string {
     const helper = this.#logins.helper(host);
     if (this.#logins.find(host) !== undefined) return `The login for ${host} was sent; check that it may read this image: \`docker login ${host}\`.`;
+    if (this.#logins.refreshTokenOnly(host)) return `Docker has only a refresh token for ${host}, which kubestick does not exchange; log in with a name and a password or an access token: \`docker login -u NAME ${host}\`.`;
     if (helper !== undefined) return `Docker keeps the login for ${host} in docker-credential-${helper}, which kubestick does not run; put it into an "auths" entry of a file named by REGISTRY_AUTH_FILE.`;
     return `Log in first (\`docker login ${host}\` or \`podman login ${host}\`), or check that the image exists.`;
   }

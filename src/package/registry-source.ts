@@ -40,16 +40,15 @@ export class RegistrySource implements ImageSource {
   async resolve(reference: Reference, signal?: AbortSignal): Promise<{ descriptor: PackageDescriptor; bytes: Uint8Array } | undefined> {
     const endpoint = endpointFor(reference.registry, this.#mirrors);
     const version = reference.digest ?? reference.tag ?? "latest";
-    const response = await this.#get(endpoint, reference, `manifests/${version}`, { accept: ACCEPTED_TYPES.join(", ") }, signal);
-    if (response.status === 404) {
+    const answer = await this.#http.whole(endpoint.origin, async () => {
+      const response = await this.#get(endpoint, reference, `manifests/${version}`, { accept: ACCEPTED_TYPES.join(", ") }, signal);
+      if (response.status === 200) return { response, bytes: await collect(response.body, MAX_DOCUMENT) };
       await response.cancel();
-      return undefined;
-    }
-    if (response.status !== 200) {
-      await response.cancel();
+      if (response.status === 404) return undefined;
       throw unexpectedStatus(response.url, response.status);
-    }
-    const bytes = await collect(response.body, MAX_DOCUMENT);
+    }, signal);
+    if (answer === undefined) return undefined;
+    const { response, bytes } = answer;
     const digest = digestOf(bytes);
     const announced = response.header("docker-content-digest");
     if (isDigest(announced) && announced !== digest) {
@@ -62,6 +61,10 @@ export class RegistrySource implements ImageSource {
     }
     const mediaType = (response.header("content-type") ?? "").split(";")[0]?.trim() ?? "";
     return { descriptor: { mediaType: mediaType === "" ? "application/json" : mediaType, digest, size: bytes.length }, bytes };
+  }
+
+  read(request: BlobRequest, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#http.whole(request.reference.canonical, () => collect(this.open(request, 0, signal), request.descriptor.size), signal);
   }
 
   async *open({ reference, descriptor }: BlobRequest, start: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {

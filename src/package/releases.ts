@@ -88,10 +88,12 @@ export class ReleaseServers {
         throw notInFolder(location.file, location.folder, error);
       });
     }
-    const response = await this.#http.get(location.url, { signal });
-    if (response.status === 200) return response.text(MAX_CHECKSUM_FILE);
-    await response.cancel();
-    throw unexpectedStatus(location.url, response.status);
+    return this.#http.whole(location.url, async () => {
+      const response = await this.#http.get(location.url, { signal });
+      if (response.status === 200) return response.text(MAX_CHECKSUM_FILE);
+      await response.cancel();
+      throw unexpectedStatus(location.url, response.status);
+    }, signal);
   }
 
   #locate(address: string): Location {

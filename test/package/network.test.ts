@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile, readdir, stat, truncate, writeFile, mkdir } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import { isKubestickError, type KubestickError } from "../../src/errors.ts";
@@ -8,7 +8,7 @@ import { BlobCache } from "../../src/package/blob-cache.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { HttpClient } from "../../src/package/http.ts";
 import { pack, type PackEvent } from "../../src/package/pack.ts";
-import { parseChallenges } from "../../src/package/registry-auth.ts";
+import { loadLogins, parseChallenges } from "../../src/package/registry-auth.ts";
 import { noise } from "./fixtures.ts";
 import { TestRegistry } from "../support/registry.ts";
 import { startWorld, type World } from "./world.ts";
@@ -281,4 +281,130 @@ test("HttpClient refuses endless redirects and names without address", async () 
   assert.equal(refused.code, "HTTP_FAILED");
   assert.match(refused.happened, /ECONNREFUSED/);
   await http.close();
+});
+
+test("pack asks again for a manifest, a config or a checksum file that breaks off, and gives up after its attempts", async () => {
+  await using world = await startWorld();
+  const config = [...world.images.pause.blobs].find(([, bytes]) => bytes.includes("rootfs"))?.[0] ?? assert.fail();
+  for (const match of [/manifests\/3\.10\.2$/, new RegExp(`${config}$`), /kubelet\.sha256$/]) world.registry.faults.push({ match, times: 2, kind: "cut", after: 10 });
+  const events: PackEvent[] = [];
+  await pack(world.options(), (event) => events.push(event));
+  assert.equal(events.filter((event) => event.type === "retry").length, 6);
+  world.registry.faults.push({ match: /manifests\/3\.10\.2$/, times: 100, kind: "cut", after: 10 });
+  const error = await failure(pack(world.options({ http: { attempts: 3, pauseMs: 1 } }), ignore));
+  assert.equal(error.code, "HTTP_FAILED");
+});
+
+test("pack gets through a server that cuts every connection", async () => {
+  await using world = await startWorld();
+  for (const match of [/\/blobs\/sha256/, /\/release\//, /\/plugins\//]) world.registry.faults.push({ match, times: 10_000, kind: "cut", after: 100_000 });
+  const cut = await pack(world.options({ http: { attempts: 3, pauseMs: 1 } }), ignore);
+  world.registry.faults.length = 0;
+  const whole = await pack(world.options({ output: world.at("whole"), cache: world.at("cache2") }), ignore);
+  assert.equal(cut.digest, whole.digest);
+});
+
+/** A forward proxy that reaches the world's registry under any name, and remembers what it was asked. `tunnel`: its answer to CONNECT. */
+async function startProxy(world: World, tunnel = 502): Promise<AsyncDisposable & { readonly url: string; readonly asked: string[]; readonly authorizations: (string | undefined)[] }> {
+  const asked: string[] = [];
+  const authorizations: (string | undefined)[] = [];
+  const server = createServer((incoming, outgoing) => {
+    const url = new URL(incoming.url ?? "");
+    asked.push(url.host);
+    authorizations.push(incoming.headers["proxy-authorization"]);
+    const { host: _, "proxy-authorization": __, ...headers } = incoming.headers;
+    httpRequest(`${world.registry.url}${url.pathname}${url.search}`, { headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(outgoing);
+    }).end();
+  });
+  server.on("connect", (incoming, socket) => {
+    asked.push(`CONNECT ${incoming.url ?? ""}`);
+    socket.end(`HTTP/1.1 ${tunnel} no\r\n\r\n`);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://me:pw@127.0.0.1:${(server.address() as AddressInfo).port}`, asked, authorizations,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+function withEnvironment(context: TestContext, given: Readonly<Record<string, string>>): void {
+  const names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
+  const before = new Map(names.map((name) => [name, process.env[name]]));
+  for (const name of names) delete process.env[name];
+  Object.assign(process.env, given);
+  context.after(() => {
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  });
+}
+
+test("pack goes through the proxy of the environment, with its login, and around it for the hosts of NO_PROXY", async (context) => {
+  await using world = await startWorld();
+  await using proxy = await startProxy(world);
+  withEnvironment(context, { HTTP_PROXY: proxy.url });
+  const away = { registryMirrors: ["registry.k8s.io=http://mirror.example.test", "ghcr.io=http://mirror.example.test"], downloadMirrors: ["dl.k8s.io=http://files.example.test", "github.com=http://files.example.test"] };
+  await pack(world.options(away), ignore);
+  assert.deepEqual([...new Set(proxy.asked)].sort(), ["files.example.test", "mirror.example.test"]);
+  assert.ok(proxy.authorizations.every((value) => value === `Basic ${Buffer.from("me:pw").toString("base64")}`));
+
+  process.env["NO_PROXY"] = "files.example.test";
+  proxy.asked.length = 0;
+  const error = await failure(pack(world.options({ ...away, http: { attempts: 1, pauseMs: 1 } }), ignore));
+  assert.match(`${error.code} ${error.happened}`, /HTTP_FAILED .*(ENOTFOUND|EAI_AGAIN|ECONNREFUSED)/);
+  assert.ok(!proxy.asked.includes("files.example.test"));
+});
+
+test("pack says at once that a proxy refuses, and never with its password", async (context) => {
+  for (const [status, next] of [[407, /wants a login/], [403, /NO_PROXY/]] as const) {
+    await using world = await startWorld();
+    await using proxy = await startProxy(world, status);
+    withEnvironment(context, { HTTPS_PROXY: proxy.url });
+    const error = await failure(pack(world.options({ registryMirrors: ["registry.k8s.io=https://mirror.example.test", "ghcr.io=https://mirror.example.test"] }), ignore));
+    assert.equal(error.code, "HTTP_PROXY");
+    assert.match(error.happened, new RegExp(`answered ${status}.*mirror\\.example\\.test`));
+    assert.match(error.next, next);
+    assert.ok(!JSON.stringify([error.message, error.happened, error.next, error.details]).includes("pw@"));
+  }
+});
+
+test("loadLogins reads what docker, podman and Kubernetes write, the nearest login first", async () => {
+  await using world = await startWorld();
+  const file = world.at("auth.json");
+  const auth = (text: string): string => Buffer.from(text).toString("base64");
+  await writeFile(file, JSON.stringify({
+    auths: {
+      "https://index.docker.io/v1/": { auth: auth("hub:1") }, "registry.example": { auth: auth("all:2") }, "registry.example/team/app": { auth: auth("team:3:x") },
+      "pull.example:5000": { username: "robot", password: "4" }, "acr.example": { auth: auth("00000000-0000-0000-0000-000000000000:"), identitytoken: "eyJ" },
+    },
+    credHelpers: { "ecr.example": "ecr-login" },
+  }));
+  const logins = await loadLogins({ REGISTRY_AUTH_FILE: file, HOME: world.at("nobody") });
+  assert.deepEqual(logins.find("docker.io", "library/nginx"), { username: "hub", password: "1" });
+  assert.deepEqual(logins.find("registry.example", "other/app"), { username: "all", password: "2" });
+  assert.deepEqual(logins.find("registry.example", "team/app/web"), { username: "team", password: "3:x" });
+  assert.deepEqual(logins.find("registry.example", "team/apple"), { username: "all", password: "2" });
+  assert.deepEqual(logins.find("pull.example:5000", "x"), { username: "robot", password: "4" });
+  assert.equal(logins.find("acr.example", "x"), undefined);
+  assert.equal(logins.refreshTokenOnly("acr.example"), true);
+  assert.equal(logins.helper("ecr.example"), "ecr-login");
+  assert.equal(logins.find("ecr.example"), undefined);
+});
+
+test("pack refuses an authority that it cannot read before anything is asked", async () => {
+  await using world = await startWorld();
+  await writeFile(world.at("empty.pem"), "nothing");
+  await writeFile(world.at("broken.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+  for (const [name, happened] of [["empty.pem", /holds no certificate/], ["broken.pem", /cannot be read/], ["absent.pem", /ENOENT/]] as const) {
+    const error = await failure(pack(world.options({ ca: [world.at(name)] }), ignore));
+    assert.equal(error.code, "PACK_CA");
+    assert.match(error.happened, happened);
+  }
+  assert.deepEqual(world.registry.requests, []);
 });
