@@ -5,6 +5,8 @@ import { test } from "node:test";
 import { openAuthority } from "../cluster/openssl-certificates.ts";
 import { assertServiceAnswersByName, kubectl, untilHealthy } from "../support/e2e-cluster.ts";
 import { initOk } from "../support/e2e-init.ts";
+import { joinOk, wordsOf } from "../support/e2e-join.ts";
+import { etcdMembers, untilAllReady } from "../support/e2e-nodes.ts";
 import { scenario } from "../support/e2e-scenario.ts";
 import { assetsFolder } from "../support/e2e-stick.ts";
 import type { TestHost } from "../support/hosts/test-host.ts";
@@ -22,6 +24,33 @@ async function keysOf(host: TestHost): Promise<string> {
   return [...new Set(kinds)].join();
 }
 
+/** It brings its own API server to an etcd that is not the cluster's, and takes nothing with it when it goes. */
+async function assertAnotherControlPlane(first: TestHost, second: TestHost, command: string, store: string): Promise<void> {
+  const files = { ca: "/etc/rack-etcd/ca.crt", certificate: "/etc/rack-etcd/client.crt", key: "/etc/rack-etcd/client.key" };
+  const members = (host: TestHost): Promise<readonly string[]> => etcdMembers(host, { server: `https://${store}:2379`, ...files });
+  await joinOk(second, wordsOf(command));
+  await untilAllReady(first, [first.name, second.name], 120_000);
+  for (const path of Object.values(files)) assert.equal(second.read(path), first.read(path), path);
+  assert.equal((await second.check(["stat", "-c", "%a", files.key])).trim(), "600");
+  assert.equal((await second.run(["test", "-e", "/etc/kubernetes/manifests/etcd.yaml"])).code, 1, "there is a local etcd");
+  for (const host of [first, second]) {
+    const names = await kubectl(first, ["--server", `https://${host.address}:6443`, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]);
+    assert.equal(names.stdout, `${first.name} ${second.name}`, names.stderr);
+    const own = await kubectl(first, ["get", "endpointslices", "kubernetes", "-o", "jsonpath={.endpoints[*].addresses[0]}"]);
+    assert.ok(own.stdout.split(" ").includes(host.address), `${host.name} is no API server of the cluster: ${own.stdout}`);
+  }
+  assert.deepEqual(await members(second), ["etcd1"]);
+  const again = await joinOk(second, wordsOf(command));
+  assert.deepEqual(again.document.actions.filter((action) => action.status !== "unchanged"), []);
+
+  const gone = await second.run(["./kubestick", "reset", "--yes"], { timeoutMs: 300_000 });
+  assert.equal(gone.code, 0, gone.stderr.slice(-6000));
+  assert.equal(await second.check(["sh", "-c", "ls -d /etc/kubernetes /etc/rack-etcd /var/lib/kubestick 2>/dev/null || true"]), "");
+  assert.deepEqual(await members(first), ["etcd1"]);
+  assert.equal((await kubectl(first, ["delete", "node", second.name])).code, 0);
+  await untilAllReady(first, [first.name], 60_000);
+}
+
 scenario("init of clusters that are not the default", ({ boot, remove }) => {
   test("ECDSA P-256, an external etcd over TLS, own networks and an own DNS domain", async () => {
     const store = await boot({ name: "etcd1", bare: true });
@@ -37,9 +66,10 @@ scenario("init of clusters that are not the default", ({ boot, remove }) => {
       const host = await boot({ name: "cp1" });
       for (const [name, text] of [["ca.crt", authority.caPem], ["client.crt", client.certificatePem], ["client.key", client.keyPem]] as const) host.write(`/etc/rack-etcd/${name}`, text, 0o600);
       host.write("/root/cluster.yaml", documents("nodeRegistration: {taints: []}", `encryptionAlgorithm: ECDSA-P256
+controlPlaneEndpoint: "${host.address}:6443"
 etcd: {external: {endpoints: ["https://${store.address}:2379"], caFile: /etc/rack-etcd/ca.crt, certFile: /etc/rack-etcd/client.crt, keyFile: /etc/rack-etcd/client.key}}
 networking: {podSubnet: 172.30.0.0/16, serviceSubnet: 172.31.128.0/20, dnsDomain: corp.example}`));
-      await initOk(host, ["--config", "cluster.yaml"]);
+      const made = await initOk(host, ["--config", "cluster.yaml", "--upload-certs"]);
       await untilHealthy(host, 90_000, { cni: "flannel", etcd: "external" });
       assert.equal(await keysOf(host), "prime256v1");
       assert.equal((await host.run(["test", "-e", "/etc/kubernetes/manifests/etcd.yaml"])).code, 1, "there is a local etcd");
@@ -52,6 +82,11 @@ networking: {podSubnet: 172.30.0.0/16, serviceSubnet: 172.31.128.0/20, dnsDomain
 
       const again = await initOk(host, ["--config", "cluster.yaml"]);
       assert.deepEqual(again.document.actions.filter((action) => action.status !== "unchanged"), []);
+
+      const [asControlPlane = ""] = made.document.result["joinCommands"] as string[];
+      const second = await boot({ name: "cp2" });
+      await assertAnotherControlPlane(host, second, asControlPlane, store.address);
+      remove(second);
       remove(host);
     } finally {
       authority.remove();

@@ -95,24 +95,34 @@ export async function assertStayReady(by: TestHost, names: readonly string[], fo
   assert.ok(answers > 0, `${by.name} never answered`);
 }
 
-/** Names of the members as etcd itself tells, sorted; a learner is `name (learner)`, one that never came up `(not started)`. */
-export async function etcdMembers(host: TestHost): Promise<readonly string[]> {
-  const answer = askEtcd(host, "/v3/cluster/member/list");
+export interface EtcdAccess {
+  readonly server: string;
+  /** On the host that asks. */
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+const pki = "/etc/kubernetes/pki/etcd";
+const ownEtcd: EtcdAccess = { server: "https://127.0.0.1:2379", ca: `${pki}/ca.crt`, certificate: `${pki}/healthcheck-client.crt`, key: `${pki}/healthcheck-client.key` };
+
+/** Names of the members as etcd itself tells, sorted; a learner is `name (learner)`, one that never came up `(not started)`. Default: the etcd of this host. */
+export async function etcdMembers(host: TestHost, access = ownEtcd): Promise<readonly string[]> {
+  const answer = askEtcd(host, access, "/v3/cluster/member/list");
   const { members } = JSON.parse(answer) as { readonly members: readonly { readonly name?: string; readonly isLearner?: boolean }[] };
   return members.map(({ name = "(not started)", isLearner }) => (isLearner === true ? `${name} (learner)` : name)).sort();
 }
 
 /** etcd's JSON gateway (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/), asked by a Node.js of the outer machine within the host's network. */
-function askEtcd(host: TestHost, path: string): string {
-  const pki = (name: string): string => host.inside(`/etc/kubernetes/pki/etcd/${name}`);
+function askEtcd(host: TestHost, { server, ca, certificate, key }: EtcdAccess, path: string): string {
   const script = `
     const { readFileSync } = require("node:fs");
-    const [path, ca, cert, key] = process.argv.slice(1);
-    const request = require("node:https").request({ host: "127.0.0.1", port: 2379, path, method: "POST", timeout: 10000, ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) }, (answer) => answer.pipe(process.stdout));
+    const [url, ca, cert, key] = process.argv.slice(1);
+    const request = require("node:https").request(url, { method: "POST", timeout: 10000, ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) }, (answer) => answer.pipe(process.stdout));
     request.on("timeout", () => request.destroy(new Error("no answer in 10 s")));
     request.end("{}");`;
   if (host.leader === undefined) throw new Error(`${host.name} is off`);
-  return tool(["nsenter", "-t", String(host.leader), "-n", "--", process.execPath, "-e", script, path, pki("ca.crt"), pki("healthcheck-client.crt"), pki("healthcheck-client.key")]);
+  return tool(["nsenter", "-t", String(host.leader), "-n", "--", process.execPath, "-e", script, server + path, ...[ca, certificate, key].map((file) => host.inside(file))]);
 }
 
 /** A web server on one node, a client on the other, which reaches it by its address and by the name of its Service. */
