@@ -104,7 +104,7 @@ async function writeDelta(base: OpenedPackage, target: OpenedPackage, { output, 
     let done = 0;
     for (const chunk of carried) {
       signal?.throwIfAborted();
-      await append(framed(await intactBytes(target, chunk, buffer)));
+      for (const bytes of framed(await intactBytes(target, chunk, buffer))) await append(bytes);
       done += chunk.length;
       progress?.("write", { done, total, label: chunk.part });
     }
@@ -344,12 +344,12 @@ class CarriedChunks {
   }
 }
 
-function framed(bytes: Uint8Array): Buffer {
+function framed(bytes: Uint8Array): readonly Uint8Array[] {
   const packed = zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 0 } });
   const smaller = packed.length < bytes.length;
   const prefix = Buffer.alloc(PREFIX_SIZE);
   prefix.writeUInt32LE(((smaller ? packed.length : bytes.length) | (smaller ? ZSTD : 0)) >>> 0);
-  return Buffer.concat([prefix, smaller ? packed : bytes]);
+  return [prefix, smaller ? packed : bytes];
 }
 
 /** Executable first, then the entries: everything that is not in the tables. */
