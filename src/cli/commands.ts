@@ -19,7 +19,7 @@ export const groups: readonly CommandGroup[] = [
   ...initPhaseGroups,
   ...joinPhaseGroups,
   ...resetPhaseGroups,
-  { path: ["package"], summary: "Look into the package an executable carries" },
+  { path: ["package"], summary: "Packages: look into them, verify, mend, divide, update, extend and sign them" },
   { path: ["images"], summary: "Images of this node and the packages that own them" },
   { path: ["token"], summary: "Bootstrap tokens" },
   ...clusterGroups,
