@@ -30,6 +30,8 @@ export interface FileAction extends ActionBase {
   readonly secret?: true;
   /** A program of the cluster wrote it before: an undo takes it away, as all that the cluster left. */
   readonly ofCluster?: true;
+  /** What others wrote and the machine depends on from now on: a power cut must not take it. */
+  readonly settles?: readonly string[];
   /** Parents the engine creates if missing (recorded, so that they can be removed) get this mode; default 0755. */
   readonly parentMode?: number;
 }
@@ -61,6 +63,8 @@ export interface RemoveAction extends ActionBase {
   readonly kind: "remove";
   readonly path: string;
   readonly recursive?: true;
+  /** What others wrote in its place: a power cut must not take that when this is gone. */
+  readonly settles?: readonly string[];
 }
 
 /**

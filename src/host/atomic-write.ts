@@ -6,7 +6,7 @@
  * suffix nobody reads: the kubelet ignores hidden manifests, CNI and systemd select by suffix.
  */
 import { constants } from "node:fs";
-import { mkdir, open, rename, rm, stat, symlink, type FileHandle } from "node:fs/promises";
+import { mkdir, open, realpath, rename, rm, stat, symlink, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../errors.ts";
 import { hostFailure } from "./failures.ts";
@@ -118,6 +118,21 @@ async function missingAncestors(path: string): Promise<string[]> {
       if (errnoOf(error) !== "ENOENT") throw error;
       missing.push(current);
     }
+  }
+}
+
+/** Content and name of a file that somebody else wrote, and of the link that leads to it. */
+export async function flushFile(path: string): Promise<void> {
+  try {
+    const handle = await open(path, constants.O_RDONLY);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    for (const directory of new Set([dirname(await realpath(path)), dirname(path)])) await flushDirectory(directory);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw hostFailure(`flushing ${path} to disk`, path, error);
   }
 }
 

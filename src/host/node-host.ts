@@ -12,7 +12,7 @@ import { chmod, lstat, readdir, readFile, readlink, rm, rmdir } from "node:fs/pr
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { errnoOf } from "../errors.ts";
-import { appendFlushed, flushDirectory, linkAtomic, makeDirectories, writeAtomic } from "./atomic-write.ts";
+import { appendFlushed, flushDirectory, flushFile, linkAtomic, makeDirectories, writeAtomic } from "./atomic-write.ts";
 import { readDisk } from "./disk.ts";
 import { execute } from "./exec.ts";
 import { readFacts, readRoutes } from "./facts.ts";
@@ -45,6 +45,7 @@ export function nodeHost(): Host {
 
     writeFile: writeAtomic,
     append: appendFlushed,
+    flush: flushFile,
     chmod: async (path, mode) => {
       await chmod(path, mode).catch((error: unknown) => { throw hostFailure(`setting the mode of ${path}`, path, error); });
     },

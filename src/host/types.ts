@@ -178,6 +178,8 @@ export interface Host extends HostReader {
    * the last piece torn. The directory must exist.
    */
   append(path: string, text: string, mode: number): Promise<void>;
+  /** What another program wrote into this file (or behind this link) is still there after a power cut. A file that is not there is fine. */
+  flush(path: string): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;
   /** Creates the directory; its parents, if missing, get 0755. Sets the mode only of a directory it created. Returns the paths it created, outermost first. */
   makeDirectory(path: string, mode: number): Promise<readonly string[]>;

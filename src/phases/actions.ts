@@ -11,7 +11,7 @@ interface Common {
   readonly why?: string;
 }
 
-export function file(path: string, mode: number, content: string | Uint8Array, more: Common & { readonly secret?: true; readonly ofCluster?: true; readonly parentMode?: number } = {}): FileAction {
+export function file(path: string, mode: number, content: string | Uint8Array, more: Common & { readonly secret?: true; readonly ofCluster?: true; readonly settles?: readonly string[]; readonly parentMode?: number } = {}): FileAction {
   return { kind: "file", id: `file${path}`, path, mode, content, ...more };
 }
 

@@ -2,6 +2,8 @@
  * Phase `kubelet-finalize`: from the first certificate, embedded in kubelet.conf, to the file the kubelet itself renews.
  * Without it the kubelet would lose the cluster when the embedded certificate ends after a year.
  *
+ * The kubelet does not flush what it writes, and kubelet.conf is all it has to start with: the certificate is flushed before it is pointed to.
+ *
  * kubeadm restarts the kubelet as well. It is not needed: from its first start a kubelet that rotates its certificate connects with the one in
  * its store, to which this file now points, and not with the one in the file (cmd/kubelet/app/server.go, buildKubeletClientConfig).
  */
@@ -25,6 +27,6 @@ export const kubeletFinalize: Phase<"kubelet-finalize", Record<never, never>, Re
     const kubeconfig = parseKubeconfig(text);
     const content = renderKubeconfig({ ...kubeconfig, credentials: { certificatePath: pem, keyPath: pem } });
     const step = "enable-client-cert-rotation";
-    return { actions: [file(kubeletConfPath, 0o600, content, { step, secret: true })], output: {} };
+    return { actions: [file(kubeletConfPath, 0o600, content, { step, secret: true, settles: [pem] })], output: {} };
   },
 };

@@ -47,6 +47,14 @@ export function hostSuite(name: string, make: () => Promise<HostUnderTest>, root
       assert.deepEqual(await host.list(at(".")), ["a"]);
     });
 
+    within("flush() takes a file, a link to one, and nothing at all", async (host, at) => {
+      await host.writeFile(at("a"), "text", { mode: 0o600 });
+      await host.symlink(at("link"), at("a"));
+      for (const path of ["a", "link", "absent", "absent/too"]) await host.flush(at(path));
+      assert.deepEqual(await host.list(at(".")), ["a", "link"]);
+      assert.equal(await host.readText(at("a")), "text");
+    });
+
     within("writeFile() takes a stream chunk by chunk", async (host, at) => {
       async function* chunks(): AsyncIterable<Uint8Array> {
         for (let index = 0; index < 100; index += 1) yield new Uint8Array(1000).fill(index);

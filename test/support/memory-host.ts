@@ -58,6 +58,8 @@ export class MemoryHost implements Host {
   readonly mounted: Mount[] = [];
   readonly links = new Set<string>(["lo", "eth0"]);
   ruleSets: readonly RuleSet[] = [];
+  /** Paths of `flush`, in order. */
+  readonly flushed: string[] = [];
   readonly #options: MemoryHostOptions;
   readonly #modules: Set<string>;
   readonly #sysctls: Map<string, string>;
@@ -167,6 +169,12 @@ export class MemoryHost implements Host {
   }
 
   // ---------------------------------------------------------------- changes
+
+  /** Changes nothing that could be seen; what was flushed is told to tests. */
+  async flush(path: string): Promise<void> {
+    this.ledger.alive();
+    this.flushed.push(path);
+  }
 
   /** Two changes, as on a disk: the temporary file, then the rename. */
   async writeFile(path: string, content: ByteSource, options: { readonly mode: number; readonly uid?: number; readonly gid?: number }): Promise<void> {

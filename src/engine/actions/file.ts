@@ -27,6 +27,7 @@ export const file: Handler<FileAction> = {
       await host.chmod(path, mode);
       return { what: "changed", detail: `changed mode ${modeText(before.mode)} to ${modeText(mode)}` };
     }
+    for (const settled of action.settles ?? []) await host.flush(settled);
     await host.makeDirectory(dirname(path), action.parentMode ?? 0o755);
     await host.writeFile(path, bytes, { mode });
     const what = before === undefined ? "created" : "changed";

@@ -11,7 +11,8 @@ export const remove: Handler<RemoveAction> = {
   verify: observe,
   record: ({ path }, context) => recordPath(path, context),
 
-  async apply({ path, recursive }, { host }) {
+  async apply({ path, recursive, settles }, { host }) {
+    for (const settled of settles ?? []) await host.flush(settled);
     await host.remove(path, { recursive: recursive ?? false });
     return { what: "removed", detail: "removed" };
   },
