@@ -1,5 +1,5 @@
 /** The questions to an etcd that is not ours: does it answer from here, with the client's certificate, and is it new enough? */
-import type { ExternalEtcd, ResolvedConfig } from "../config/types.ts";
+import type { ExternalEtcd } from "../config/types.ts";
 import type { WaitAction } from "../engine/types.ts";
 import { wait } from "./actions.ts";
 
@@ -7,11 +7,6 @@ import { wait } from "./actions.ts";
 export const minimumEtcd = "3.5.24";
 
 export const externalEtcdCheck = "ExternalEtcdVersion";
-
-/** Nobody is to ask: `--ignore-preflight-errors`. */
-export function externalEtcdIgnored({ init: { nodeRegistration: { ignorePreflightErrors } } }: ResolvedConfig): boolean {
-  return ["all", externalEtcdCheck.toLowerCase()].some((name) => ignorePreflightErrors.includes(name));
-}
 
 /** Only the network can answer, so it is a wait of the engine: several tries, as in kubeadm, and a failure with all of their words. */
 export function externalEtcdWaits({ endpoints, httpEndpoints = [], caFile, certFile, keyFile }: ExternalEtcd): readonly WaitAction[] {

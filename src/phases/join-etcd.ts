@@ -17,8 +17,9 @@ import { staticPodPath } from "../manifests/static-pods.ts";
 import { directory, file, wait } from "./actions.ts";
 import type { CertsOutput } from "./certs.ts";
 import { etcdPodUrls } from "./etcd-pods.ts";
-import { externalEtcdIgnored, externalEtcdWaits } from "./external-etcd.ts";
+import { externalEtcdCheck, externalEtcdWaits } from "./external-etcd.ts";
 import { configuredPatches } from "./patches.ts";
+import { ignoresCheck } from "./preflight-check.ts";
 
 type Needs = { readonly "control-plane-prepare": CertsOutput };
 
@@ -37,7 +38,7 @@ export const checkEtcd: Phase<"check-etcd", Needs, EtcdOutput> = {
   async plan({ config, cluster }) {
     const { local, external } = config.cluster.etcd;
     // Its client's certificate is on this machine only now. A route or a firewall that is not there for this node shows itself before the kubelet starts.
-    if (local === undefined) return { actions: external === undefined || externalEtcdIgnored(config) ? [] : externalEtcdWaits(external), output: { endpoints: [] } };
+    if (local === undefined) return { actions: external === undefined || ignoresCheck(config, externalEtcdCheck) ? [] : externalEtcdWaits(external), output: { endpoints: [] } };
     const endpoints = await memberEndpoints(config, cluster);
     const { nodeRegistration, timeouts } = config.init;
     return {

@@ -1,4 +1,5 @@
 /** What a preflight check is: a row with its name, how bad it is, what it verifies, and the function that looks. */
+import type { ResolvedConfig } from "../config/types.ts";
 import type { Finding, PlanInput } from "../engine/types.ts";
 import type { MachineDecisions } from "./machine.ts";
 
@@ -31,6 +32,11 @@ export async function findingsOf(checks: readonly Check[], input: Input, machine
     for (const seen of await run(input, machine)) findings.push({ check: seen.check ?? name, severity: seen.severity ?? severity, message: seen.message, hint: seen.hint, ...(seen.code === undefined ? {} : { code: seen.code }) });
   }
   return findings;
+}
+
+/** `--ignore-preflight-errors` names one of them, or all. */
+export function ignoresCheck({ init: { nodeRegistration: { ignorePreflightErrors } } }: ResolvedConfig, ...names: readonly string[]): boolean {
+  return ["all", ...names.map((name) => name.toLowerCase())].some((name) => ignorePreflightErrors.includes(name));
 }
 
 /** kubeadm's rule for checks of paths, from which the double dash comes: `FileAvailable--etc-...`. */

@@ -1,10 +1,12 @@
 /** Preflight checks of the package: is there one, is it the right one, has it everything, and is there space for it. */
-import { parseVersion } from "../config/versions.ts";
+import type { ResolvedConfig } from "../config/types.ts";
+import { kubeletSkewProblem, parseVersion } from "../config/versions.ts";
 import { haproxyImage } from "../manifests/haproxy.ts";
 import { requiredImages } from "../manifests/images.ts";
+import type { PackageIndex } from "../package/types.ts";
 import { flannelImages } from "./cni.ts";
 import { containerdUnitPath, type MachineDecisions } from "./machine.ts";
-import type { Check, Input, Seen } from "./preflight-check.ts";
+import { ignoresCheck, type Check, type Input, type Seen } from "./preflight-check.ts";
 
 export const packageChecks: readonly Check[] = [
   {
@@ -44,7 +46,8 @@ function checkKubeletVersion({ pkg, config }: Input): readonly Seen[] {
 
 /** A runtime that is not there yet will have exactly what the package brings; of one that runs, the gate before the kubelet knows more. */
 function checkImages({ pkg, config, assets, made }: Input, machine: MachineDecisions): readonly Seen[] {
-  if (pkg === undefined) return [];
+  // A package of the wrong version lacks all that is Kubernetes' own. Its version is the cause, and told by the checks of it.
+  if (pkg === undefined || (isOfWrongVersion(pkg, config) && !ignoresCheck(config, "KubernetesVersion", "KubeletVersion"))) return [];
   const wanted = [...requiredImages(config).map(({ reference }) => reference), ...(config.install.cni === "flannel" ? flannelImages(assets.text("bundle/cni/flannel.yaml")) : []), ...(config.install.ha ? [haproxyImage] : [])];
   const absent = [...new Set(wanted)].filter((reference) => !pkg.images.some((carried) => carried.reference === reference));
   if (absent.length === 0) return [];
@@ -56,6 +59,10 @@ function checkImages({ pkg, config, assets, made }: Input, machine: MachineDecis
     hint: certain ? `There is no network to pull from, so the node would wait for ever. Make a package that has ${absent.length === 1 ? "it" : "them"}: ${cure}`
       : `The container runtime must have ${absent.length === 1 ? "it" : "them"} already, or the image gate will stop before the kubelet is started. To carry ${absent.length === 1 ? "it" : "them"}: ${cure}`,
   }];
+}
+
+function isOfWrongVersion({ kubernetesVersion }: PackageIndex, { joining, cluster }: ResolvedConfig): boolean {
+  return joining?.role === "worker" ? kubeletSkewProblem(kubernetesVersion, joining.apiServerVersion) !== undefined : kubernetesVersion !== cluster.kubernetesVersion;
 }
 
 /** Beyond what is installed, init may use this much: logs, databases of containerd, etcd's first files. */

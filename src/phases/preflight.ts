@@ -11,11 +11,11 @@
  */
 import { wait } from "./actions.ts";
 import type { Action, Finding, Phase } from "../engine/types.ts";
-import { externalEtcdCheck, externalEtcdIgnored, externalEtcdWaits, minimumEtcd } from "./external-etcd.ts";
+import { externalEtcdCheck, externalEtcdWaits, minimumEtcd } from "./external-etcd.ts";
 import { lastingChecks } from "./fix.ts";
 import { decideMachine } from "./machine.ts";
 import { patchFindings } from "./patches.ts";
-import { findingsOf, type Check, type Input } from "./preflight-check.ts";
+import { findingsOf, ignoresCheck, type Check, type Input } from "./preflight-check.ts";
 import { existingChecks } from "./preflight-existing.ts";
 import { networkChecks } from "./preflight-network.ts";
 import { diskCheck, packageChecks } from "./preflight-package.ts";
@@ -38,7 +38,7 @@ export const preflight: Phase<"preflight", Record<never, never>, Record<never, n
     const actions: Action[] = input.pkg === undefined ? [] : [wait("package", "Every byte of the package is intact", { type: "package" }, 600_000)];
     findings.push(...(await patchFindings(input.config, input.read)));
     const { external } = input.config.cluster.etcd;
-    if (external !== undefined && !externalEtcdIgnored(input.config)) actions.push(...externalEtcdWaits(external));
+    if (external !== undefined && !ignoresCheck(input.config, externalEtcdCheck)) actions.push(...externalEtcdWaits(external));
     else if (external !== undefined && !input.made.has("file/etc/kubernetes/manifests/kube-apiserver.yaml")) {
       findings.push({ check: externalEtcdCheck, severity: "warning", message: `the version of the external etcd is not asked, because ${externalEtcdCheck} is ignored`, hint: `The API server needs ${minimumEtcd} or newer.` });
     }

@@ -113,6 +113,8 @@ const rows: readonly Row[] = [
   { what: "a package for arm64", pkg: { ...packageIndexFor(config, network), arch: "arm64" }, finds: ["error PackageArchitecture"], cure: /--arch amd64/ },
   { what: "a package of an older patch release", pkg: { ...packageIndexFor(config, network), kubernetesVersion: "v1.36.0" }, finds: ["error KubernetesVersion"], seen: /v1\.36\.0/, cure: /--kubernetes-version/ },
   { what: "a package of a newer minor", pkg: { ...packageIndexFor(config, network), kubernetesVersion: "v1.37.0" }, finds: ["error KubernetesVersion", "error KubeletVersion"] },
+  { what: "a package of another version, which lacks all images of this one", pkg: { ...packageIndexFor(config), kubernetesVersion: "v1.36.0" }, finds: ["error KubernetesVersion"] },
+  { what: "the same, taken all the same", pkg: { ...packageIndexFor(config), kubernetesVersion: "v1.36.0" }, options: { ignorePreflightErrors: ["KubernetesVersion"] }, finds: ["error KubernetesVersion", "error ImagePull"] },
   { what: "a package that lacks images", pkg: packageIndexFor(config), finds: ["error ImagePull"], seen: /flannel/, cure: /pack --image/ },
   { what: "the same where a runtime may have them", pkg: packageIndexFor(config), facts: good(containerd), runtime: { name: "containerd", version: "2.1.0" }, finds: ["warning ImagePull", "info CRI"] },
   { what: "a full disk", free: 1000, finds: ["error DiskSpace"], seen: /1000 bytes free/, cure: /Nothing was written/ },
