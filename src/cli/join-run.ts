@@ -68,7 +68,7 @@ async function* findCluster(
   const question = discoveryRequest(wanted, request.useClusterEndpoint, ticket);
   yield told(`looking for the cluster at ${placeOf(question)}`);
   const discovered = yield* withEvents<RunEvent, Discovered>((emit) => ports.discover(question, {
-    signal, report: ({ server, problem }) => { emit(told(`${server}: ${problem}; trying again`)); },
+    signal, report: ({ server, problem }) => { emit(told(setback(server, problem))); },
   }).catch((error: unknown) => { throw ticket === undefined ? error : refusedTicket(error, request.ticketPath ?? "", ticket, ports.host.now()); }));
   for (const note of discovered.notes) yield told(note);
 
@@ -134,6 +134,11 @@ function discoveryRequest({ join: { discovery, timeouts }, discoveryTimed }: Joi
   }
   const path = file?.kubeConfigPath ?? "";
   return path.startsWith("https://") ? { ...common, kind: "url", url: path } : { ...common, kind: "file", path };
+}
+
+/** A sentence of an error names the server itself; the system's words for a connection that failed do not. */
+function setback(server: string, problem: string): string {
+  return `${problem.includes(server) ? "" : `${server}: `}${problem.replace(/\.$/, "")}; trying again`;
 }
 
 function placeOf(question: DiscoveryRequest): string {

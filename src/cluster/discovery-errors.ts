@@ -62,7 +62,7 @@ export function tokenUnsigned(server: string, id: string): KubestickError {
   return discoveryFailure({
     code: "TOKEN_UNSIGNED",
     happened: `${server} is the right server and accepts token ${id}, but ConfigMap kube-public/cluster-info is not signed with it: the token lacks the usage signing, or kube-controller-manager, which signs, does not work.`,
-    next: `On a control plane: kubestick token list   # shows the usages; crictl ps -a --name kube-controller-manager. ${newToken}   # makes one with both usages`,
+    next: "On a control plane: kubestick token list   # shows its usages; one with both: kubestick token create --print-join-command; the signer: crictl ps -a --name kube-controller-manager",
   });
 }
 
