@@ -217,7 +217,7 @@ describe("discover with a token", { skip: hasOpenssl() ? false : "needs the open
     assert.match(slow.details.join(), /no answer within/);
     const short = await refusal(find(["127.0.0.1:1"], { timeoutMs: 1200 }, { pace: { requestMs: 60_000, pollMs: 500 } }));
     assert.equal(short.code, "DISCOVERY_UNREACHABLE", "the last request has the time that is left");
-    assert.match((await refusal(find(["no-such-host.invalid:6443"], { timeoutMs: 100 }))).next, /\/etc\/hosts/);
+    assert.match((await refusal(find(["no-such-host.invalid:6443"], { timeoutMs: 10_000 }, { pace: { requestMs: 10_000, pollMs: 10_000 } }))).next, /\/etc\/hosts/);
   });
 
   test("knows what is not an API server", async () => {
