@@ -160,6 +160,8 @@ export interface EtcdMemberAction extends ActionBase {
   /** Client URLs of the other members, any of which may be asked. */
   readonly endpoints: readonly string[];
   readonly files: EtcdFiles;
+  /** Only for `voting`: where this member serves its clients, and its static pod, which is started anew when it does not. */
+  readonly own?: { readonly url: string; readonly pod: string; readonly socket: string };
   readonly dataDirectory: string;
   readonly timeoutMs: number;
 }
@@ -185,8 +187,8 @@ export type Probe =
   | { readonly type: "http"; readonly url: string; readonly component: string; readonly ca?: string; readonly certificate?: string; readonly key?: string; readonly socket: string }
   /** Another program has written this file, and it is not empty. */
   | { readonly type: "file"; readonly path: string; readonly writer: string; readonly node: string; readonly socket: string }
-  /** `/livez` of the API server through the admin kubeconfig. */
-  | { readonly type: "api"; readonly url: string; readonly socket: string }
+  /** `/livez` of the API server through the admin kubeconfig; `/readyz` once it knows its roles and tokens, too. */
+  | { readonly type: "api"; readonly url: string; readonly path?: "/readyz"; readonly socket: string }
   /** GET `/version` of an etcd server says at least `minimum`. An older one fails at once: time does not make it newer. */
   | { readonly type: "etcd-version"; readonly endpoint: string; readonly minimum: string; readonly ca?: string; readonly certificate?: string; readonly key?: string }
   /** More than half of these members serve requests. */

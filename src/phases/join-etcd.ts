@@ -105,12 +105,14 @@ export function etcdFiles({ cluster: { certificatesDir } }: ResolvedConfig): Etc
 
 function member(config: ResolvedConfig, state: "learner" | "voting", endpoints: readonly string[]): EtcdMemberAction | undefined {
   const { local } = config.cluster.etcd;
-  const { localAPIEndpoint: { advertiseAddress }, nodeRegistration: { name }, timeouts } = config.init;
+  const { localAPIEndpoint: { advertiseAddress }, nodeRegistration: { name, criSocket: socket }, timeouts } = config.init;
   if (local === undefined) return undefined;
+  const own = { url: etcdClientUrl(advertiseAddress), pod: `etcd-${name}`, socket };
   return {
     kind: "etcd-member", id: `etcd-member/${name}/${state}`, state, name, peerUrl: etcdPeerUrl(advertiseAddress), endpoints, files: etcdFiles(config), dataDirectory: local.dataDir,
     // Another node may be joining at this moment, and only one can be a learner.
     timeoutMs: Math.max(timeouts.etcdAPICall, 240_000),
+    ...(state === "voting" ? { own } : {}),
   };
 }
 

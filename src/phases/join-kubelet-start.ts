@@ -63,7 +63,7 @@ function bootstrapKubeconfig(config: ResolvedConfig): string {
   return renderKubeconfig({ clusterName, server: role === "control-plane" ? localEndpoint(config) : config.install.ha ? clusterEndpoint(config) : server, userName: "tls-bootstrap-token-user", caPem, credentials: identity });
 }
 
-async function hasOwnCertificate(read: HostReader): Promise<boolean> {
+export async function hasOwnCertificate(read: HostReader): Promise<boolean> {
   const text = await read.readText(kubeletConfPath);
   if (text === undefined) return false;
   const { credentials } = parseKubeconfig(text, kubeletConfPath);

@@ -12,6 +12,7 @@ service RuntimeService {
   rpc Status(StatusRequest) returns (StatusResponse);
   rpc RuntimeConfig(RuntimeConfigRequest) returns (RuntimeConfigResponse);
   rpc ListPodSandbox(ListPodSandboxRequest) returns (ListPodSandboxResponse);
+  rpc StopContainer(StopContainerRequest) returns (StopContainerResponse);
   rpc StopPodSandbox(StopPodSandboxRequest) returns (StopPodSandboxResponse);
   rpc RemovePodSandbox(RemovePodSandboxRequest) returns (RemovePodSandboxResponse);
   rpc ListContainers(ListContainersRequest) returns (ListContainersResponse);
@@ -79,6 +80,8 @@ message Container {
 }
 message ListContainersRequest { ContainerFilter filter = 1; }
 message ListContainersResponse { repeated Container containers = 1; }
+message StopContainerRequest { string container_id = 1; int64 timeout = 2; }
+message StopContainerResponse {}
 message ContainerStatusRequest { string container_id = 1; }
 message ContainerStatusResponse { ContainerStatus status = 1; }
 message ContainerStatus {

@@ -7,6 +7,7 @@ import type { Container, ContainerDetail, RuntimeImage, RuntimeInfo, RuntimeRead
 
 /** The reader plus the few CRI calls that change something. */
 export interface Cri extends RuntimeReader {
+  stopContainer(id: string): Promise<void>;
   stopSandbox(id: string): Promise<void>;
   removeSandbox(id: string): Promise<void>;
   /** Mount point of the default snapshotter's file system: in containerd its last part names the snapshotter. */
@@ -44,6 +45,8 @@ interface ContainerStatusMessage extends Omit<ContainerMessage, "podSandboxId" |
 
 const runtimeService = "runtime.v1.RuntimeService/";
 const imageService = "runtime.v1.ImageService/";
+/** Between the signal to end and the one that cannot be refused. */
+const stopGraceSeconds = 5;
 /** StopPodSandbox waits for the network plugin and for containers to end. */
 const stopTimeoutMs = 120_000;
 
@@ -148,6 +151,10 @@ export function criOver(channel: RpcChannel): Cri {
       const users = new Map<string, number>();
       for (const { imageRef } of await listContainers()) users.set(imageRef, (users.get(imageRef) ?? 0) + 1);
       return users;
+    },
+
+    async stopContainer(id: string): Promise<void> {
+      await call(`stopping container ${id}`, `${runtimeService}StopContainer`, { containerId: id, timeout: stopGraceSeconds }, stopTimeoutMs);
     },
 
     async stopSandbox(id: string): Promise<void> {

@@ -112,6 +112,8 @@ export interface Runtime extends RuntimeReader {
   importImage(image: PackageImage, options: ImportOptions): Promise<void>;
   /** Removes names this program gave (and the pin); content goes with the runtime's own garbage collection. */
   removeImage(reference: string): Promise<void>;
+  /** Ends its process, with time to end by itself. Whether it is started again is the kubelet's matter. */
+  stopContainer(id: string): Promise<void>;
   stopSandbox(id: string): Promise<void>;
   removeSandbox(id: string): Promise<void>;
 }

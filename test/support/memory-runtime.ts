@@ -154,6 +154,13 @@ class MemoryRuntime implements Runtime {
     if (this.#store.names.size === 0) this.#store.blobs.clear();
   }
 
+  async stopContainer(id: string): Promise<void> {
+    this.#reach();
+    this.#store.ledger.write(`stop container ${id}`);
+    const index = this.#store.containers.findIndex((container) => container.id === id);
+    if (index >= 0) this.#store.containers[index] = { ...(this.#store.containers[index] as ContainerDetail), state: "exited" };
+  }
+
   async stopSandbox(id: string): Promise<void> {
     this.#reach();
     this.#store.ledger.write(`stop sandbox ${id}`);

@@ -4,13 +4,17 @@
  * A member added and not started yet has no name: whoever starts etcd at its address becomes it, so one that a killed run left is simply
  * taken over. One that was started and whose data is gone (another machine had this address) can never come back, and is replaced.
  * A learner does not count for the quorum, so that a node that fails half-way takes nothing from the cluster.
+ *
+ * A new member asks the leader to publish its name, and serves clients when it sees that applied to its own log. Mostly it comes with the snapshot
+ * that a new member gets first, and is never seen there: etcd waits until its request times out (7 s at least) and asks again. The name is in
+ * the list of members by then, so it can be told from a member that is only slow; started anew, etcd has the snapshot and serves at once.
  */
 import { join } from "node:path";
 import type { EtcdMember } from "../../cluster/types.ts";
-import { isKubestickError, KubestickError } from "../../errors.ts";
+import { isKubestickError, KubestickError, messageOf } from "../../errors.ts";
 import type { ActionContext } from "../context.ts";
 import { startStopwatch } from "../stopwatch.ts";
-import type { EtcdMemberAction } from "../types.ts";
+import type { EtcdFiles, EtcdMemberAction } from "../types.ts";
 import type { Handler, Observation } from "./handler.ts";
 
 const intervalMs = 500;
@@ -34,9 +38,10 @@ export const etcdMember: Handler<EtcdMemberAction> = {
 
   async apply(action, context, progress) {
     const elapsed = startStopwatch(context.host);
+    const silence: Silence = {};
     const outcome = await patiently(action, context, async (reason) => {
       if (reason !== undefined) progress(Math.floor(elapsed() / 1000), Math.ceil(action.timeoutMs / 1000), "seconds", reason);
-      return await step(action, context);
+      return await step(action, context, silence, elapsed());
     });
     return { what: action.state === "absent" ? "removed" : outcome.created ? "created" : "changed", detail: outcome.detail };
   },
@@ -65,7 +70,7 @@ async function judged(action: EtcdMemberAction, list: readonly EtcdMember[], con
 }
 
 /** One step towards the wanted state; throws a passing failure when it has to be tried again. */
-async function step(action: EtcdMemberAction, context: ActionContext): Promise<{ readonly created: boolean; readonly detail: string }> {
+async function step(action: EtcdMemberAction, context: ActionContext, silence: Silence, elapsedMs: number): Promise<{ readonly created: boolean; readonly detail: string }> {
   const { endpoints, files, peerUrl, name } = action;
   const list = await members(action, context);
   const mine = own(action, list);
@@ -76,8 +81,10 @@ async function step(action: EtcdMemberAction, context: ActionContext): Promise<{
   }
   if (action.state === "voting") {
     if (mine === undefined) throw notThere(action);
-    if (mine.learner) await context.clients.anyEtcd(endpoints, files, (etcd) => etcd.promote(mine.id));
-    return { created: false, detail: `member ${mine.id} votes` };
+    if (!mine.learner) return { created: false, detail: `member ${mine.id} votes` };
+    await untilItServes(action, mine, context, silence, elapsedMs);
+    await context.clients.anyEtcd(endpoints, files, (etcd) => etcd.promote(mine.id));
+    return { created: false, detail: `member ${mine.id} votes${silence.startedAnew === true ? ", started anew after it had the data" : ""}` };
   }
   const namesake = list.find((member) => member.name === name && !member.peerUrls.includes(peerUrl));
   if (namesake !== undefined) throw nameTaken(action, namesake);
@@ -87,6 +94,51 @@ async function step(action: EtcdMemberAction, context: ActionContext): Promise<{
   if (mine !== undefined) await remove(mine.id);
   const { id } = await context.clients.anyEtcd(endpoints, files, (etcd) => etcd.addLearner(peerUrl));
   return { created: true, detail: `${stale ? `replaced member ${mine.id} by ` : "added "}learner ${id}` };
+}
+
+/** What is known of a learner that has its name and does not serve, from one try to the next. */
+interface Silence {
+  /** Ms since the action began. */
+  since?: number;
+  startedAnew?: true;
+}
+
+const answerTimeoutMs = 700;
+/** A member that has been told of its name serves within milliseconds. */
+const silenceMs = 1000;
+/** A member that does not serve at this address, because its flags say so, is promoted as kubeadm does: etcd itself knows whether it has the data. */
+const serveTimeoutMs = 60_000;
+
+/** Throws a passing failure while it does not serve. It is still a learner: nobody counts on it, and starting it anew takes nothing from the cluster. */
+async function untilItServes({ own: serving, files }: EtcdMemberAction, member: EtcdMember, context: ActionContext, silence: Silence, elapsedMs: number): Promise<void> {
+  if (serving === undefined || elapsedMs > serveTimeoutMs) return;
+  const reason = await noAnswer(`${serving.url}/health`, files, context);
+  if (reason === undefined) return;
+  if (member.name !== "") silence.since ??= elapsedMs;
+  if (silence.startedAnew === undefined && silence.since !== undefined && elapsedMs - silence.since >= silenceMs) {
+    const runtime = context.clients.runtime(serving.socket);
+    const running = (await runtime.containers()).find(({ name, pod, namespace, state }) => name === "etcd" && pod === serving.pod && namespace === "kube-system" && state === "running");
+    if (running !== undefined) {
+      await runtime.stopContainer(running.id);
+      silence.startedAnew = true;
+    }
+  }
+  throw new KubestickError({
+    code: "ETCD_UNREACHABLE", attempted: "making this node a voting member of etcd", happened: `The new member ${member.id} does not serve at ${serving.url} yet: ${reason}.`,
+    next: "See what it is doing: crictl logs $(crictl ps -a --name etcd -q | head -1)",
+  });
+}
+
+/** Why there was no answer; any answer will do. */
+async function noAnswer(url: string, { ca, certificate, key }: EtcdFiles, { host, httpGet, signal }: ActionContext): Promise<string | undefined> {
+  const [caPem = "", certificatePem = "", keyPem = ""] = await Promise.all([ca, certificate, key].map((path) => host.readText(path)));
+  try {
+    await httpGet({ url, timeoutMs: answerTimeoutMs, ca: caPem, certificate: certificatePem, key: keyPem });
+    return undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    return messageOf(error);
+  }
 }
 
 function own({ peerUrl }: EtcdMemberAction, list: readonly EtcdMember[]): EtcdMember | undefined {

@@ -157,9 +157,11 @@ async function get(url: string, files: { readonly ca?: string; readonly certific
   return await httpGet({ url, timeoutMs, ...pem });
 }
 
-async function askApi({ url }: ProbeOf<"api">, { clients }: ActionContext): Promise<ProbeAnswer> {
-  const { status, body } = await (await clients.cluster("admin", url)).raw("/livez");
-  return status === 200 ? { ready: true } : { ready: false, reason: `${new URL("/livez", url).href} answers ${status}${firstWords(body)}` };
+async function askApi(probe: ProbeOf<"api">, { clients }: ActionContext): Promise<ProbeAnswer> {
+  const { url } = probe;
+  const path = probe.path ?? "/livez";
+  const { status, body } = await (await clients.cluster("admin", url)).raw(path);
+  return status === 200 ? { ready: true } : { ready: false, reason: `${new URL(path, url).href} answers ${status}${firstWords(body)}` };
 }
 
 async function askKubeletCertificate({ kubeconfig }: ProbeOf<"kubelet-certificate">, { host }: ActionContext): Promise<ProbeAnswer> {
