@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assertServiceAnswersByName, kubectl, untilHealthy } from "../support/e2e-cluster.ts";
-import { initOk } from "../support/e2e-init.ts";
+import { assertRefusal, init, initOk, withoutTrace } from "../support/e2e-init.ts";
 import { scenario } from "../support/e2e-scenario.ts";
-import { stickPath } from "../support/e2e-stick.ts";
+import { putInParts, stickPath } from "../support/e2e-stick.ts";
 
-scenario("other pod networks than flannel", ({ boot, remove }) => {
+scenario("other pod networks than flannel", (scene) => {
+  const { boot, remove } = scene;
   test("init --cni bridge gives pods addresses of the pod network and needs no image for it", async () => {
     // The bridge plugin masquerades with the host's iptables.
     const host = await boot({ name: "cp1", bare: true, packages: ["iptables"] });
@@ -20,9 +21,12 @@ scenario("other pod networks than flannel", ({ boot, remove }) => {
     remove(host);
   });
 
-  test("init --cni none ends well and leaves the network to somebody else", async () => {
-    const host = await boot({ name: "cp1" });
-    await initOk(host, ["--cni", "none"]);
+  test("init --cni none ends well, from a package in parts on two media, and leaves the network to somebody else", async () => {
+    const host = await boot({ name: "cp1", bare: true });
+    await putInParts(host, scene.stick, "/root/kubestick", "/media/stick2");
+    const missing = await withoutTrace(host, () => init(host, ["--cni", "none"]));
+    assertRefusal(missing, { code: "PACKAGE_PART_MISSING", cause: /Part (\d) of \1 is missing: expected was part \1 of \1 of package sha256:/, next: /--part DIR/ });
+    await initOk(host, ["--cni", "none", "--part", "/media/stick2"]);
     await untilHealthy(host, 60_000, { cni: "none" });
     assert.equal((await kubectl(host, ["get", "namespace", "kube-flannel"])).code, 1);
     assert.equal((await host.run(["sh", "-c", "ls /etc/cni/net.d/* 2>/dev/null"])).stdout.trim(), "");

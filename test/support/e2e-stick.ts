@@ -7,17 +7,19 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createReadStream, existsSync, globSync, readFileSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
+import { createReadStream, existsSync, globSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { mkdir, readFile, rename } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { loadLists } from "../../src/package/lists.ts";
 import type { Cni } from "../../src/package/lists.ts";
+import { splitPackage } from "../../src/package/split.ts";
 import { writeDownloads } from "./e2e-downloads.ts";
 import { completeAssets } from "./debian-assets.ts";
 import { WEB_IMAGE, imageRecipes } from "./e2e-images.ts";
 import { serveImageLayout } from "./e2e-registry.ts";
 import { writeImageLayout } from "./image-builder.ts";
 import { cacheFolder } from "./hosts/base-image.ts";
+import type { TestHost } from "./hosts/test-host.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 /** Code that decides what the sources look like. */
@@ -73,6 +75,22 @@ export async function stickPath(options: StickOptions = {}): Promise<string> {
   }
   keepNewest(folder, 6);
   return stick;
+}
+
+/** The stick in parts: the first as `program` on the host, its neighbours beside it, the last one under another name in `otherFolder`. */
+export async function putInParts(host: TestHost, stick: string, program: string, otherFolder: string): Promise<void> {
+  const folder = mkdtempSync(join(cacheFolder(), "parts-"));
+  try {
+    // The executable takes half of it.
+    const { files } = await splitPackage({ path: stick, directory: folder, size: 130 * 2 ** 20 });
+    if (files.length < 2) throw new Error(`${stick} fits into one part`);
+    for (const [number, { path }] of files.entries()) {
+      const last = number === files.length - 1;
+      host.put(path, number === 0 ? program : last ? join(otherFolder, "images.bin") : join(dirname(program), basename(path)));
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 interface Sources {
