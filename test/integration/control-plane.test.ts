@@ -94,18 +94,20 @@ async function applyManifest(cluster: Cluster): Promise<void> {
     of({ apiVersion: "shop.example/v1", kind: "Till", metadata: { name: "one", namespace: "shop" }, drawer: "left" }),
     of({ apiVersion: "v1", kind: "Secret", metadata: { name: "key", namespace: "shop" }, stringData: { token: "text" } }),
   ];
-  const run = async (changes: readonly ObjectAction[]): Promise<string> => {
+  const run = async (changes: readonly ObjectAction[], dryRun = false): Promise<string> => {
     const told: string[] = [];
     for await (const { id, status, detail } of changeObjects(changes, {
-      cluster, host: { now: () => new Date(), sleep: (ms) => sleep(ms) }, signal: new AbortController().signal, dryRun: false, toYaml: JSON.stringify,
+      cluster, host: { now: () => new Date(), sleep: (ms) => sleep(ms) }, signal: new AbortController().signal, dryRun, toYaml: JSON.stringify,
     })) told.push(`${id} ${status === "applied" ? detail : status}`);
     return told.join(", ");
   };
   assert.equal(await run(actions), "shop created, tills.shop.example created, web created, one created, key created");
-  // "1000m" comes back as "1", and a list has defaults in its items.
+  // "1000m" comes back as "1", and a list has defaults in its items: in a dry run, too.
+  assert.equal(await run(actions, true), "shop unchanged, tills.shop.example unchanged, web unchanged, one unchanged, key unchanged");
   assert.equal(await run(actions), "shop unchanged, tills.shop.example unchanged, web unchanged, one unchanged, key unchanged");
   // Somebody else's field stays, ours comes back.
   await cluster.patch({ apiVersion: "apps/v1", kind: "Deployment", name: "web", namespace: "shop" }, "strategic", { spec: { replicas: 3, template: { spec: { containers: [{ name: "web", image: "b:2" }] } } } });
+  assert.equal(await run(actions, true), "shop unchanged, tills.shop.example unchanged, web planned, one unchanged, key unchanged");
   assert.equal(await run(actions), "shop unchanged, tills.shop.example unchanged, web configured, one unchanged, key unchanged");
   const spec = (await cluster.get({ apiVersion: "apps/v1", kind: "Deployment", name: "web", namespace: "shop" }))?.["spec"] as { replicas: number; template: { spec: { containers: { image: string }[] } } };
   assert.deepEqual([spec.replicas, spec.template.spec.containers[0]?.image], [3, "a:1"]);

@@ -34,15 +34,21 @@ export async function observeObject(action: ObjectAction, context: ObjectContext
   const owner = action.owner === undefined || live === undefined ? undefined
     : context.dryRun ? await context.planned?.get(action.owner) : await (await context.clients.cluster(action.as)).get(action.owner);
   const observed = compared({ ...action, object: owned(action, owner) }, live, context);
-  return action.policy === "apply" && observed.state === "differs" && live !== undefined && !context.dryRun ? await appliedAlready(action, live, context, observed) : observed;
+  return action.policy === "apply" && observed.state === "differs" && live !== undefined ? await appliedAlready(action, live, context, observed) : observed;
 }
 
 /**
  * What a manifest says and what the server makes of it differ in form (quantities, lists merged by key), so the server is asked what applying it
- * would change, as `kubectl diff --server-side` does.
+ * would change, as `kubectl diff --server-side` does. A dry run asks the same, for nothing is stored; where that is refused, it shows the difference in form.
  */
 async function appliedAlready(action: ObjectAction, live: KubeObject, context: ObjectContext, differs: Observation): Promise<Observation> {
-  const after = await retrying(patience(action, context, "comparing"), async () => (await context.clients.cluster(action.as)).apply(action.object, { dryRun: true }));
+  let after: KubeObject;
+  try {
+    after = await retrying(patience(action, context, "comparing"), async () => (await context.clients.cluster(action.as)).apply(action.object, { dryRun: true }));
+  } catch (error) {
+    if (context.dryRun && isKubestickError(error)) return differs;
+    throw error;
+  }
   return isDeepStrictEqual(withoutServerFields(after), withoutServerFields(live)) ? { state: "same" } : differs;
 }
 
