@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { kubectl, untilHealthy } from "../support/e2e-cluster.ts";
+import { kubectl } from "../support/e2e-cluster.ts";
 import { documentOf, initOk, type InitRun } from "../support/e2e-init.ts";
 import { joinOk, wordsOf } from "../support/e2e-join.ts";
 import { lastFailureOf, untilAllReady } from "../support/e2e-nodes.ts";
@@ -26,7 +26,7 @@ scenario("becoming highly available", ({ boot }) => {
     const [worker = ""] = done.document.result["joinCommands"] as string[];
     w1 = await boot({ name: "w1" });
     await joinOk(w1, wordsOf(worker));
-    await untilHealthy(cp1, 120_000);
+    await untilAllReady(cp1, ["cp1", "w1"], 120_000);
   });
 
   test("a worker is told that the control planes come first, and nothing is changed", async () => {
