@@ -48,7 +48,9 @@ function testHosts(): void {
     assert.match(done.stdout, /got hello/);
   });
 
-  test("a power cut loses what was not flushed and keeps what was", async () => {
+  test("a power cut loses what was not flushed and keeps what was, whoever else is on the network", async () => {
+    // Started later, it knows of the first one's disk.
+    const neighbour = await network.boot({ name: "beside", diskBytes: 300 * 2 ** 20 });
     await host.check(["sh", "-c", "echo kept >/root/kept; sync /root/kept /root; echo lost >/root/lost; ip link add leftover type bridge; mkdir -p /run/leftover"]);
     host.kill();
     assert.throws(() => host.start(["true"]), /is off/);
@@ -57,6 +59,7 @@ function testHosts(): void {
     assert.notEqual((await host.run(["grep", "-q", "lost", "/root/lost"])).code, 0);
     assert.notEqual((await host.run(["ip", "link", "show", "leftover"])).code, 0);
     assert.notEqual((await host.run(["test", "-e", "/run/leftover"])).code, 0);
+    network.remove(neighbour);
   });
 
   test("hosts reach each other until a cable is pulled", async () => {

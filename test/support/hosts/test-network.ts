@@ -37,6 +37,7 @@ export class TestNetwork {
     removeLeftovers();
     const network = new TestNetwork();
     mkdirSync(network.#folder, { recursive: true });
+    shareMounts(network.#folder);
     writeFileSync(join(network.#folder, "owner.json"), JSON.stringify(identify(process.pid)));
     open.add(network);
     watch();
@@ -76,7 +77,7 @@ export class TestNetwork {
   destroy(): void {
     for (const host of this.#hosts) host.destroy();
     attempt(["ip", "netns", "del", this.id]);
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeFolder(this.#folder);
     open.delete(this);
   }
 
@@ -97,6 +98,22 @@ function watch(): void {
   for (const [name, number] of [["SIGINT", 2], ["SIGTERM", 15], ["SIGHUP", 1]] as const) process.once(name, () => process.exit(128 + number));
 }
 
+/**
+ * Every host keeps the mounts that it found below when it was started. With shared ones, an unmount here is one there, too; else the disk of a host that lost
+ * its power would stay in use, and its next boot would get the dead one back.
+ */
+function shareMounts(folder: string): void {
+  tool(["mount", "--bind", folder, folder]);
+  tool(["mount", "--make-private", folder]);
+  tool(["mount", "--make-shared", folder]);
+}
+
+function removeFolder(folder: string): void {
+  const mounted = readFileSync("/proc/self/mountinfo", "utf8").split("\n").some((line) => line.split(" ")[4] === folder);
+  if (mounted && !attempt(["umount", folder])) tool(["umount", "--lazy", folder]);
+  rmSync(folder, { recursive: true, force: true });
+}
+
 function removeLeftovers(): void {
   if (!existsSync(runsFolder())) return;
   for (const id of readdirSync(runsFolder())) {
@@ -112,7 +129,7 @@ function removeLeftovers(): void {
     }
     for (const group of groups) group.remove();
     for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) new HostDisk(join(folder, entry.name)).remove();
-    rmSync(folder, { recursive: true, force: true });
+    removeFolder(folder);
   }
 }
 
