@@ -139,28 +139,18 @@ interface Found {
 async function openParts(firstSource: ByteSource, first: PartRecord, options: PartOptions): Promise<PartsSource> {
   const path = firstSource.name;
   const { matching, others, looked } = await findParts(path, first, options.parts ?? []);
-  const chosen = new Map<number, Found>([[1, { path, record: first, size: firstSource.size }]]);
-  for (const found of matching) {
-    const before = chosen.get(found.record.number);
-    // Of two copies the complete one.
-    if (before === undefined || (before.size !== before.record.fileLength && found.size === found.record.fileLength)) chosen.set(found.record.number, found);
-  }
+  const chosen = chain({ path, record: first, size: firstSource.size }, matching);
   const numbers = Array.from({ length: first.count }, (_, index) => index + 1);
   const missing = numbers.filter((number) => !chosen.has(number));
-  const absent = (number: number): KubestickError => missingPart(path, first, missing.length === 0 ? [number] : missing, others, looked);
+  const strange = [...others, ...matching.filter((found) => missing.includes(found.record.number))];
+  const absent = (number: number): KubestickError => missingPart(path, first, missing.length === 0 ? [number] : missing, strange, looked);
   if (options.incomplete !== true) {
     if (missing[0] !== undefined) throw absent(missing[0]);
     for (const { path: file, record, size } of chosen.values()) {
       if (size < record.fileLength) throw packageTruncated(file, size, record.fileLength);
       if (size > record.fileLength) throw packageCorrupt(file, "the end of the file", `${size - record.fileLength} bytes stand behind part ${record.number}`);
     }
-    let end = 0;
-    for (const number of numbers) {
-      const record = chosen.get(number)?.record;
-      if (record === undefined || record.from !== end) throw packageCorrupt(path, "the record of a part", `part ${number} does not begin where the one before it ends`);
-      end = record.to;
-    }
-    if (end !== first.tail) throw packageCorrupt(path, "the record of a part", "the last part does not end where the index begins");
+    if (chosen.get(first.count)?.record.to !== first.tail) throw packageCorrupt(path, "the record of a part", "the last part does not end where the index begins");
   }
   const sources = new Map<number, ByteSource>([[1, firstSource]]);
   try {
@@ -170,6 +160,20 @@ async function openParts(firstSource: ByteSource, first: PartRecord, options: Pa
     throw error;
   }
   return new PartsSource(first, chosen, sources, absent);
+}
+
+/** Each part begins where the one before it ends: parts of the same package that was cut for another size do not. */
+function chain(first: Found, matching: readonly Found[]): ReadonlyMap<number, Found> {
+  const chosen = new Map([[1, first]]);
+  let end: number | undefined = first.record.to;
+  for (let number = 2; number <= first.record.count; number++) {
+    const candidates = matching.filter(({ record }) => record.number === number && (end === undefined || record.from === end));
+    // Of two copies the complete one.
+    const found = candidates.find(({ record, size }) => size === record.fileLength) ?? candidates[0];
+    if (found !== undefined) chosen.set(number, found);
+    end = found?.record.to;
+  }
+  return chosen;
 }
 
 class PartsSource implements ByteSource {
@@ -271,7 +275,7 @@ async function findParts(path: string, first: PartRecord, named: readonly string
       continue;
     }
     const found = await partAt(place);
-    if (own.has(place) || found?.record.number === 1) continue;
+    if (own.has(place) || (found?.record.number === 1 && found.record.id === first.id)) continue;
     if (found === undefined || !belongs(found.record, first)) throw foreignPart(place, found?.record, path, first);
     matching.push(found);
   }

@@ -149,9 +149,36 @@ test("a part of another package, or of another split, is told apart from a missi
   assert.equal(foreign.code, "PACKAGE_PART_FOREIGN");
   assert.match(foreign.happened, /text is no part of a package; expected was a part from 2 to 3 of package sha256:/);
   assert.equal((await failure(readAll(dir.whole, [dir.at("other")]))).code, "PACKAGE_PART_FOREIGN");
+  assert.equal((await failure(readAll(dir.first, [dir.whole]))).code, "PACKAGE_PART_FOREIGN");
+  const { content, entries } = smallContent();
+  const other = await writePackage({ executable: dir.at("bare"), output: dir.at("another"), content: { ...content, kubernetesVersion: "v1.35.0" }, entries: [...entries, identityEntry("more", noise(1_500_000))], split: LIMIT });
+  const otherFirst = await failure(readAll(dir.first, [other.path]));
+  assert.equal(otherFirst.code, "PACKAGE_PART_STALE");
+  assert.match(otherFirst.happened, /another is part 1 of \d of package sha256:[0-9a-f]{12} \(v1\.35\.0 amd64 bridge\); expected was/);
   const later = await failure(readAll(dir.parts[1] ?? ""));
   assert.equal(later.code, "PACKAGE_PART_NUMBER");
   assert.match(later.next, /^Name the first part \(stick\) instead/);
+});
+
+test("parts of the same package in the same number, cut in other places, are not mixed", async () => {
+  await using dir = await scratch();
+  const { content, entries } = smallContent();
+  const layers = [1, 2, 3, 4, 5].map((seed) => identityEntry(`layer ${seed}`, noise(500_000, seed)));
+  const documents = layers.map(({ label, digest, size }) => ({ kind: "test", name: label, mediaType: "application/octet-stream", digest, size }));
+  await writePackage({ executable: await writeExecutable(dir.at("bare")), output: dir.at("stick"), content: { ...content, documents }, entries: [...entries, ...layers] });
+  const cut = async (name: string, size: number): Promise<readonly string[]> => {
+    await mkdir(dir.at(name));
+    return (await splitPackage({ path: dir.at("stick"), directory: dir.at(name), size })).files.map(({ path }) => path);
+  };
+  const [one, other] = [await cut("one", 1_400_000), await cut("other", 1_500_000)];
+  assert.deepEqual([one.length, other.length], [3, 3]);
+  // What fits is found among them, whatever the order.
+  await readAll(one[0] ?? "", [dir.at("other")]);
+  await readAll(one[0] ?? "", [other[1] ?? "", other[2] ?? ""]);
+  await rm(one[1] ?? "");
+  const stale = await failure(readAll(one[0] ?? "", [dir.at("other")]));
+  assert.equal(stale.code, "PACKAGE_PART_STALE");
+  assert.match(stale.happened, /^Part 2 of 3 is missing.* another split of this one: .*other\/stick\.part2of3 is part 2 of 3/);
 });
 
 test("a part that is cut, or has bytes behind it, is named before anything is read from it", async () => {
