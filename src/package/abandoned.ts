@@ -1,5 +1,5 @@
 /** Temporary files carry the number of the process that writes them, so that the next run can clear away what a killed one left. */
-import { readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../errors.ts";
 
@@ -15,6 +15,15 @@ export async function removeAbandoned(directory: string, name?: string): Promise
     if (of === undefined || (name !== undefined && of !== name) || isAlive(Number(pid))) continue;
     await rm(join(directory, found), { force: true });
   }
+}
+
+/** Makes a working folder of this process and removes those that dead processes left beside it. */
+export async function makeWorkFolder(directory: string, name: string): Promise<string> {
+  for (const found of await readdir(directory).catch(() => [])) {
+    const pid = found.startsWith(`.${name}.`) ? /^(\d+)-[^.]+$/.exec(found.slice(name.length + 2))?.[1] : undefined;
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(directory, found), { recursive: true, force: true });
+  }
+  return mkdtemp(join(directory, `.${name}.${process.pid}-`));
 }
 
 function isAlive(pid: number): boolean {

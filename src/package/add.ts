@@ -6,10 +6,11 @@
  * What the base carries is copied as it lies there; images are read like those of `pack --images`. Manifests and charts become documents of the index.
  */
 import { createReadStream } from "node:fs";
-import { mkdtemp, open, rm, stat } from "node:fs/promises";
+import { open, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { KubestickError, errnoOf, messageOf } from "../errors.ts";
+import { KubestickError, errnoOf, isKubestickError, messageOf } from "../errors.ts";
 import { billTime } from "./bill-of-materials.ts";
+import { makeWorkFolder } from "./abandoned.ts";
 import { BlobCache } from "./blob-cache.ts";
 import { CHART_KIND, MANIFEST_KIND } from "./carried-kinds.ts";
 import { readChart } from "./chart.ts";
@@ -105,7 +106,7 @@ export async function addToPackage(options: AddOptions, report: (event: AddEvent
     throw error;
   });
   // Beside the output, where the room for the result is, too; it holds unpacked archives and recompressed layers.
-  const work = await mkdtemp(join(dirname(output), ".kubestick-add-")).catch(async (error: unknown) => {
+  const work = await makeWorkFolder(dirname(output), "kubestick-add").catch(async (error: unknown) => {
     await base.close();
     throw addFailed(output, `No working folder could be made beside it: ${messageOf(error)}.`, `Check that you may write there: \`ls -ld ${dirname(output)}\`.`);
   });
@@ -141,6 +142,8 @@ export async function addToPackage(options: AddOptions, report: (event: AddEvent
     if (signal?.aborted === true) {
       throw new KubestickError({ code: "ADD_INTERRUPTED", attempted: `making ${output}`, happened: `It was interrupted. Nothing was written to ${output}.`, next: "Run the same command again.", cause: error, exitCode: 130 });
     }
+    // The working folder is kept like a cache, but nobody could name another one.
+    if (isKubestickError(error) && error.code === "PACK_CACHE") throw addFailed(output, `Its working folder beside it cannot be written. ${error.happened}`, `Free some space (\`df -h ${dirname(output)}\`) or write to another place with -o.`);
     throw error;
   } finally {
     await addition.close();

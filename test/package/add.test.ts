@@ -285,3 +285,15 @@ test("package add leaves the signature of the base out and says whose it was, an
   assert.equal(refused, untrusted);
   await assert.rejects(stat(the.at("refused")), { code: "ENOENT" });
 });
+
+test("package add clears away what a killed one left, and not what a living one works with", async () => {
+  await using the = await bench();
+  // No process has the highest number that Linux gives (proc_sys_kernel(5), pid_max).
+  const [dead, living] = [the.at(".kubestick-add.4194304-a1b2c3"), the.at(`.kubestick-add.${process.pid}-d4e5f6`)];
+  for (const folder of [dead, living]) {
+    await mkdir(`${folder}/spool`, { recursive: true });
+    await writeFile(`${folder}/spool/1.tar`, "left");
+  }
+  await the.add([await the.write("web.yaml", deployment("registry.k8s.io/pause:3.10.2"))]);
+  assert.deepEqual((await readdir(the.world.path)).filter((name) => name.startsWith(".kubestick-add")), [`.kubestick-add.${process.pid}-d4e5f6`]);
+});
