@@ -9,6 +9,7 @@ import { embeddedAssets, programArch, runningExecutable } from "./executable.ts"
 import type { packFlags } from "./flag-tables.ts";
 import type { FlagValues } from "./flags.ts";
 import type { Io, OutputFormat } from "./io.ts";
+import { sizesLines } from "./package-inspect.ts";
 import { leftOverLines } from "./part-text.ts";
 import { renderRun } from "./render.ts";
 import { sourceDateEpoch } from "./source-date-epoch.ts";
@@ -96,6 +97,7 @@ function packedText(result: PackResult): string {
   const name = result.path.slice(result.path.lastIndexOf("/") + 1);
   return `Kubernetes ${result.kubernetesVersion} for linux/${result.arch}: ${result.images.length} images, ${result.binaries.length} programs, ${formatBytes(result.size)}, ${formatBytes(result.fetched)} of it fetched now`
     + `${result.lock === "none" ? "" : `; lock file ${result.lock}`}\n`
+    + sizesLines(result.sizes).map((line) => `${line}\n`).join("")
     + result.signers.map((signer) => `signed by ${signerText(signer)}\n`).join("")
     + unsignedYet(result)
     + (result.files.length === 1 ? "" : `${result.files.length} parts, in any folders: ./${name} finds those beside it, and others with --part FOLDER; "package verify" checks them after copying\n`)

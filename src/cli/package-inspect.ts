@@ -3,7 +3,7 @@ import { KubestickError } from "../errors.ts";
 import { licenseReport, type LicenseReport } from "../package/license-report.ts";
 import { billOf, type BillFormat } from "../package/provenance.ts";
 import type { PackageReader } from "../package/types.ts";
-import { summarize, type PackageSummary, type PlatformSummary } from "../package/inspect.ts";
+import { summarize, type PackageSummary, type PlatformSummary, type SizeSummary } from "../package/inspect.ts";
 import { signerText } from "../package/signatures.ts";
 import { openPackage } from "../package/reader.ts";
 import type { Io } from "./io.ts";
@@ -72,14 +72,19 @@ function summaryText(path: string, size: number, summary: PackageSummary, signed
     ...(summary.signers.length === 0 ? [signed] : summary.signers.map((signer) => `signed by ${signerText(signer)}`)),
     "",
     "Sizes",
-    ...aligned([
-      ["executable", formatBytes(sizes.executable)], ["programs", formatBytes(sizes.binaries)], ["images", formatBytes(sizes.images)], ["documents", formatBytes(sizes.documents)],
-      ...(sizes.other > 0 ? [["other", formatBytes(sizes.other)]] : []), ["tables", formatBytes(sizes.tables)],
-    ], [1]),
+    ...sizesLines(sizes),
     ...summary.platforms.flatMap((platform) => platformText(platform, summary.platforms.length > 1)),
     ...(documents.length === 0 ? [] : ["", "Documents", ...aligned(documents.map(({ kind, name, mediaType, size: length }) => [kind, oneLine(name), formatBytes(length), mediaType]), [2])]),
     "",
   ].join("\n");
+}
+
+/** What the bytes of a file are for; `pack` ends with the same table. */
+export function sizesLines(sizes: SizeSummary): readonly string[] {
+  return aligned([
+    ["executable", formatBytes(sizes.executable)], ["programs", formatBytes(sizes.binaries)], ["images", formatBytes(sizes.images)], ["documents", formatBytes(sizes.documents)],
+    ...(sizes.other > 0 ? [["other", formatBytes(sizes.other)]] : []), ["tables", formatBytes(sizes.tables)],
+  ], [1]);
 }
 
 function platformText({ arch, images, binaries, installedBytes }: PlatformSummary, several: boolean): readonly string[] {

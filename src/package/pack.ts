@@ -16,6 +16,7 @@ import { BlobCache, cacheFailed } from "./blob-cache.ts";
 import { collectBinaries, collectLayers, describeImage, layerJobs, type FetchMeter, type LayerForm, type ResolvedImage, type ResolvedSource } from "./collect.ts";
 import { HttpClient } from "./http.ts";
 import { viewImage, type ImageSource } from "./image.ts";
+import { summarize, type SizeSummary } from "./inspect.ts";
 import { ImagesDirectory } from "./layout-source.ts";
 import { loadLists, type Cni, type ListedImage, type ListTexts } from "./lists.ts";
 import { enforceLock, formatLock, readLock, type Lock } from "./lock.ts";
@@ -34,6 +35,7 @@ import { keyFingerprint } from "./signatures.ts";
 import { freeSpace, noSpace } from "./space.ts";
 import { trustedKeyDocuments } from "./trust.ts";
 import type { Digest, PackageBinary, PackageImage, PackageSigner } from "./types.ts";
+import { openPackage } from "./reader.ts";
 import { inspectExecutable, writePackage } from "./writer.ts";
 import { ZstdStore, type Compression } from "./zstd-store.ts";
 
@@ -103,6 +105,8 @@ export interface PackResult {
   readonly binaries: readonly PackageBinary[];
   /** Bytes that came over the network in this run; the rest was in the cache or local. */
   readonly fetched: number;
+  /** Where the bytes of the file are. */
+  readonly sizes: SizeSummary;
   readonly cache: string;
   readonly lock: "written" | "enforced" | "none";
   readonly signers: readonly PackageSigner[];
@@ -202,6 +206,7 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
     if (options.lockFile !== undefined && lock === undefined) await writeLock(options.lockFile, formatLock(found));
     return {
       ...written,
+      sizes: await sizesOf(written.path),
       kubernetesVersion: lists.kubernetesVersion,
       arch,
       cni,
@@ -220,6 +225,14 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
     await local?.close();
     await http.close();
   }
+}
+
+/** From the tables of what was written, which are in the first file. */
+async function sizesOf(path: string): Promise<SizeSummary> {
+  const written = await openPackage(path, { incomplete: true });
+  await written.close();
+  const { indexLength, signaturesLength } = written.layout.footer;
+  return summarize(written.index, written.signers, indexLength + signaturesLength).sizes;
 }
 
 function defaultCache(): string {

@@ -7,6 +7,7 @@ import { isKubestickError, type KubestickError } from "../../src/errors.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { summarize } from "../../src/package/inspect.ts";
 import { pack, type PackEvent } from "../../src/package/pack.ts";
+import { payloadStartFor } from "../../src/package/format.ts";
 import { openPackage } from "../../src/package/reader.ts";
 import { noise, writeExecutable } from "./fixtures.ts";
 import { makeImage, serve, tarOf } from "./images.ts";
@@ -128,6 +129,16 @@ test("pack writes parts of a size, which hold what the whole holds, and refuses 
   assert.equal(one.indexDigest, other.indexDigest);
   await one.close();
   await other.close();
+});
+
+test("pack tells what the bytes of its file are for", async () => {
+  await using world = await startWorld();
+  const { sizes, size, path } = await pack(world.options(), ignore);
+  const { executable, binaries, images, documents, other, tables } = sizes;
+  const padding = payloadStartFor(executable) - executable;
+  assert.equal(executable + padding + binaries + images + documents + other + tables, size);
+  assert.ok(images > 700_000 && binaries > 300_000 && other === 0, JSON.stringify(sizes));
+  assert.equal((await stat(path)).size, size);
 });
 
 test("pack fetches a layer once however many images share it, and nothing again on the second run", async () => {
