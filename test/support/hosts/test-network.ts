@@ -41,6 +41,7 @@ export class TestNetwork {
     writeFileSync(join(network.#folder, "owner.json"), JSON.stringify(identify(process.pid)));
     open.add(network);
     watch();
+    roomForWatches();
     tool(["ip", "netns", "add", network.id]);
     // A quiet network: what is counted on a cable came from a program on the host, not from the bridge.
     tool(["ip", "netns", "exec", network.id, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6"]);
@@ -106,6 +107,12 @@ function shareMounts(folder: string): void {
   tool(["mount", "--bind", folder, folder]);
   tool(["mount", "--make-private", folder]);
   tool(["mount", "--make-shared", folder]);
+}
+
+/** Machines with kernels of their own do not share one limit of watchers: a host takes about fifteen, and the default for all of root is 128. */
+function roomForWatches(): void {
+  const path = "/proc/sys/fs/inotify/max_user_instances";
+  if (Number(readFileSync(path, "utf8")) < 1024) attempt(["sh", "-c", `echo 1024 >${path}`]);
 }
 
 function removeFolder(folder: string): void {
