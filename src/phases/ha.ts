@@ -11,6 +11,7 @@ import { directory, file, fillTemplate, fingerprint, line, unit } from "./action
 import { kubeletConfPath } from "./kubeconfig.ts";
 
 export const refreshPath = "/usr/local/lib/kubestick/refresh-control-planes";
+const hostsPath = "/etc/hosts";
 const servicePath = "/etc/systemd/system/kubestick-ha.service";
 const timerPath = "/etc/systemd/system/kubestick-ha.timer";
 
@@ -32,11 +33,11 @@ async function haActions({ config, read, assets }: PlanInput<unknown>): Promise<
   const { criSocket, name } = config.init.nodeRegistration;
   const configuration = fillTemplate(assets.text("bundle/haproxy/haproxy.cfg"), { PORT: String(haEndpoint(config).port), HEALTH_PORT: String(haproxyHealthPort) });
   const backend = assets.text("bundle/haproxy/control-planes.cfg");
-  const refresh = fillTemplate(assets.text("bundle/haproxy/refresh-control-planes"), { CRI_SOCKET: criSocket, KUBECONFIG: kubeletConfPath, LIST: controlPlanesPath, NODE_NAME: name });
+  const refresh = fillTemplate(assets.text("bundle/haproxy/refresh-control-planes"), { CRI_SOCKET: criSocket, HOSTS: hostsPath, KUBECONFIG: kubeletConfPath, LINE: hostsLine(config), LIST: controlPlanesPath, NODE_NAME: name });
   const service = assets.text("bundle/systemd/kubestick-ha.service");
   const timer = assets.text("bundle/systemd/kubestick-ha.timer");
   return [
-    line("/etc/hosts", hostsLine(config), { why: "the name of the control planes' endpoint" }),
+    line(hostsPath, hostsLine(config), { why: "the name of the control planes' endpoint" }),
     directory(haproxyDirectory, 0o755),
     file(haproxyConfigPath, 0o644, configuration),
     file(controlPlanesPath, 0o644, controlPlanesText(backend, apiServers(config), await read.readText(controlPlanesPath)), { why: "what the timer has learned stays" }),

@@ -82,13 +82,17 @@ test("apiServersOf reads the slice the API servers keep", () => {
 
 // ---------------------------------------------------------------- the script that keeps the list
 
+const hostsLine = "127.0.0.1 kube-api.kubernetes.internal # kubestick";
+
 class Node {
   readonly folder = mkdtempSync(join(tmpdir(), "kubestick-ha-"));
   readonly list = join(this.folder, "control-planes.cfg");
+  readonly hosts = join(this.folder, "hosts");
 
   constructor(servers: readonly string[]) {
     const script = repositoryAssets.text("bundle/haproxy/refresh-control-planes")
-      .replace("@CRI_SOCKET@", "unix:///run/test.sock").replace("@KUBECONFIG@", "/none").replace("@LIST@", this.list).replace("@NODE_NAME@", "n1").replace("PATH=", `PATH=${this.folder}:`);
+      .replace("@CRI_SOCKET@", "unix:///run/test.sock").replace("@KUBECONFIG@", "/none").replace("@LIST@", this.list).replace("@NODE_NAME@", "n1").replace("@HOSTS@", this.hosts).replace("@LINE@", hostsLine).replace("PATH=", `PATH=${this.folder}:`);
+    writeFileSync(this.hosts, "127.0.0.1 localhost\n");
     this.#program("refresh", script);
     this.#program("crictl", `#!/bin/sh\necho "$*" >>${this.folder}/calls\n`);
     writeFileSync(this.list, `${head}${servers.map((server) => `    server ${server}\n`).join("")}`);
@@ -134,6 +138,18 @@ test("the refresh adds new API servers and notes the gone ones, which are droppe
     writeFileSync(node.list, readFileSync(node.list, "utf8").replace("192.0.2.10:6443\n", `192.0.2.10:6443 # missing since ${Math.floor(Date.now() / 1000) - 86_460}\n`));
     assert.equal(node.refresh(["192.0.2.11", "fd00::1"]), "    server 192.0.2.11:6443 192.0.2.11:6443\n    server fd00::1:6443 [fd00::1]:6443\n");
     assert.equal(node.reloaded, true);
+  } finally {
+    rmSync(node.folder, { recursive: true });
+  }
+});
+
+test("a line of /etc/hosts that somebody's boot has lost comes back, once", () => {
+  const node = new Node(["192.0.2.10:6443 192.0.2.10:6443"]);
+  try {
+    for (const answer of [undefined, ["192.0.2.10"]]) {
+      node.refresh(answer);
+      assert.equal(readFileSync(node.hosts, "utf8"), `127.0.0.1 localhost\n${hostsLine}\n`);
+    }
   } finally {
     rmSync(node.folder, { recursive: true });
   }
