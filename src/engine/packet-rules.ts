@@ -8,7 +8,7 @@ export interface Unwanted {
   readonly chainPrefixes: readonly string[];
   /** `ip kube-proxy`. One of iptables' own tables goes only when nothing is left in it. */
   readonly tables: readonly string[];
-  /** Chains and tables that were there before. */
+  /** Chains and tables that were there before, as `chainsAndTables` names them. */
   readonly keep: readonly string[];
 }
 
@@ -21,6 +21,8 @@ export interface Removal {
 }
 
 const iptablesTables: ReadonlySet<string> = new Set(["filter", "nat", "mangle", "raw", "security"]);
+
+const iptablesHooks: ReadonlySet<string> = new Set(["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]);
 
 /** From `iptables-save`. undefined: nothing to take away. */
 export function iptablesRemoval(saved: string, unwanted: Unwanted): Removal | undefined {
@@ -78,17 +80,24 @@ export function nftRemoval(listed: string, unwanted: Unwanted): Removal | undefi
       counts.tables += 1;
       continue;
     }
-    out.push(...leading.map(({ chain, handle }) => `delete rule ${id} ${chain} handle ${handle}`), ...gone.map(({ name }) => `flush chain ${id} ${name}`), ...gone.map(({ name }) => `delete chain ${id} ${name}`));
-    counts.chains += gone.length;
+    // iptables-nft hooks its chains into a table that was there, too, and leaves them there when their rules are gone.
+    const holds = (name: string): boolean => rules.some((rule) => inside(rule) && rule.chain === name && !leading.includes(rule));
+    const hooked = !unwanted.keep.includes(id) || !iptablesTables.has(table.name) ? [] : restChains
+      .filter(({ name, hook, policy }) => iptablesHooks.has(name) && hook !== undefined && (policy ?? "accept") === "accept" && !holds(name) && !unwanted.keep.includes(`${id} ${name}`));
+    out.push(
+      ...leading.map(({ chain, handle }) => `delete rule ${id} ${chain} handle ${handle}`), ...gone.map(({ name }) => `flush chain ${id} ${name}`),
+      ...[...gone, ...hooked].map(({ name }) => `delete chain ${id} ${name}`),
+    );
+    counts.chains += gone.length + hooked.length;
     counts.rules += leading.length;
   }
   return out.length === 0 ? undefined : { input: `${out.join("\n")}\n`, ...counts };
 }
 
-/** Names of chains and tables that are there now, for a later comparison. */
+/** Names of chains and tables that are there now, for a later comparison; chains with a hook with their table (`ip filter INPUT`), for each table has its own. */
 export function chainsAndTables(form: "iptables" | "nft", text: string): readonly string[] {
   if (form === "iptables") return [...text.matchAll(/^:(\S+) -/gm)].map((match) => match[1] as string);
-  return nftObjects(text).flatMap(({ table, chain }) => (table !== undefined ? [`${table.family} ${table.name}`] : chain !== undefined && chain.hook === undefined ? [chain.name] : []));
+  return nftObjects(text).flatMap(({ table, chain }) => (table !== undefined ? [`${table.family} ${table.name}`] : chain === undefined ? [] : [chain.hook === undefined ? chain.name : `${chain.family} ${chain.table} ${chain.name}`]));
 }
 
 function targetsOf(expression: unknown): string[] {

@@ -51,6 +51,13 @@ describe("nftRemoval()", () => {
     assert.ok(lines.includes("delete chain ip mangle KUBE-KUBELET-CANARY"));
   });
 
+  test("deletes the chains that iptables hooked into a table that was there, where they are empty and were not there", () => {
+    const kept = ["ip filter", "ip nat", "ip mangle", "ip nat OUTPUT", "DOCKER"];
+    const lines = nftRemoval(sample("nft.json"), unwanted({ keep: kept }))?.input.split("\n") ?? [];
+    // FORWARD and POSTROUTING hold rules of others, OUTPUT was there.
+    assert.deepEqual(lines.filter((line) => line.startsWith("delete chain") && !/KUBE|CNI|FLANNEL/.test(line)), ["delete chain ip nat PREROUTING"]);
+  });
+
   test("refuses output that is no JSON instead of taking it for no rules", () => {
     assert.throws(() => nftRemoval('{"nftables": [{"tab', unwanted()), { code: "PACKET_FILTER_UNREADABLE" });
     assert.equal(nftRemoval("", unwanted()), undefined);
@@ -60,5 +67,5 @@ describe("nftRemoval()", () => {
 test("chainsAndTables() names what a later look is compared with", () => {
   assert.deepEqual(chainsAndTables("iptables", "*filter\n:INPUT ACCEPT [0:0]\n:DOCKER - [0:0]\nCOMMIT\n"), ["DOCKER"]);
   const names = chainsAndTables("nft", sample("nft.json"));
-  assert.ok(names.includes("ip nat") && names.includes("inet mine") && names.includes("KUBE-SERVICES") && !names.includes("PREROUTING"));
+  assert.ok(names.includes("ip nat") && names.includes("inet mine") && names.includes("KUBE-SERVICES") && names.includes("ip nat PREROUTING") && !names.includes("PREROUTING"));
 });

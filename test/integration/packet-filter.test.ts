@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { iptablesRemoval, nftRemoval, type Removal } from "../../src/engine/packet-rules.ts";
+import { chainsAndTables, iptablesRemoval, nftRemoval, type Removal } from "../../src/engine/packet-rules.ts";
 
 const sample = readFileSync(new URL("../golden/packet-filter/iptables-save.txt", import.meta.url), "utf8");
 const programs = ["unshare", "nft", "iptables-nft-save", "iptables-nft-restore", "iptables-legacy-save"];
@@ -42,5 +42,21 @@ describe("packet filter of this kernel", { skip: missing() ?? false }, () => {
     assert.doesNotMatch(left, /KUBE-POSTROUTING|KUBE-FORWARD|FLANNEL-|CNI-/);
     assert.match(left, /jump DOCKER/);
     assert.match(left, /198\.51\.100\.0\/24 .*masquerade/i);
+  });
+
+  test("a table of the administrator's is afterwards as it was, without the chains that iptables-nft hooked into it", () => {
+    const foreign = "table ip filter {\n chain INPUT { type filter hook input priority 0; policy accept\n tcp dport 9 drop\n }\n chain MINE {\n tcp dport 9 accept\n }\n chain mine-out { type filter hook output priority 5; policy accept\n }\n}\n";
+    const cluster = "*filter\n:KUBE-FORWARD - [0:0]\n-A FORWARD -j KUBE-FORWARD\n-A OUTPUT -j KUBE-FORWARD\n-A INPUT -j KUBE-FORWARD\nCOMMIT\n*nat\n:KUBE-SERVICES - [0:0]\n-A PREROUTING -j KUBE-SERVICES\nCOMMIT\n";
+    const run = (input: string, ...steps: readonly string[]): string => {
+      const done = spawnSync("unshare", ["-n", "sh", "-c", ['printf %s "$FOREIGN" | nft -f -', ...steps].join(" && ")], { input, encoding: "utf8", env: { ...process.env, FOREIGN: foreign, CLUSTER: cluster } });
+      assert.equal(done.status, 0, `${done.stderr}\n${input}`);
+      return done.stdout;
+    };
+    const fill = 'printf %s "$CLUSTER" | iptables-nft-restore --noflush';
+    const before = run("", "nft list ruleset");
+    const keep = chainsAndTables("nft", run("", "nft -j list ruleset"));
+    assert.match(run("", fill, "nft list ruleset"), /chain FORWARD[^]*chain OUTPUT/);
+    const removal = nftRemoval(run("", fill, "nft -j list ruleset"), { ...unwanted, keep });
+    assert.equal(run(removal?.input ?? "", fill, "nft -f -", "nft list ruleset"), before);
   });
 });
