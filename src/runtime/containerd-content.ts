@@ -8,9 +8,9 @@ import { isRpcStatus, RpcError, rpcStatus, type RpcChannel, type RpcStream } fro
 const service = "containerd.services.content.v1.Content/";
 
 /** One message to containerd. Its server accepts 16 MiB; larger frames than this gain nothing and cost memory. */
-const frameBytes = 256 * 1024;
+const frameBytes = 512 * 1024;
 /** Frames sent and not yet acknowledged as written: keeps both sides busy and bounds what is in memory to 2 MiB. */
-const framesInFlight = 4;
+const framesInFlight = 3;
 /** containerd answers a frame after writing it, and the commit after fsync of the whole blob: on a slow card that takes minutes. */
 const frameTimeoutMs = 120_000;
 const commitTimeoutMs = 600_000;
@@ -71,23 +71,26 @@ export class ContentStore {
     if (paths.length > 0) await this.#channel.call(`${service}Update`, { info: { digest, labels }, updateMask: { paths } });
   }
 
-  /** Writes a blob that the store does not hold yet. Resolves when it is on disk (containerd syncs before it commits). */
-  async write(blob: PackageDescriptor, options: WriteOptions): Promise<void> {
+  /**
+   * Writes a blob that the store does not hold yet. Resolves when it is on disk (containerd syncs before it commits): `written` with the labels given and held
+   * by the call's lease, or `present` because somebody else brought it meanwhile.
+   */
+  async write(blob: PackageDescriptor, options: WriteOptions): Promise<"written" | "present"> {
     const ref = `kubestick-${blob.digest}`;
     for (;;) {
       const stream = await this.#begin(ref, blob, options);
-      if (stream === "present") return;
+      if (stream === "present") return stream;
       const complete = stream.offset === blob.size && blob.size > 0;
       try {
         if (!complete) await send(stream.session, blob, options);
         stream.session.send({ action: "COMMIT", total: blob.size, expected: blob.digest, offset: blob.size, labels: options.labels });
         await stream.session.next(commitTimeoutMs);
         stream.session.end();
-        return;
+        return "written";
       } catch (error) {
         stream.session.cancel();
         await this.#abandon(ref);
-        if (isRpcStatus(error, rpcStatus.alreadyExists)) return; // Somebody else brought the same blob meanwhile.
+        if (isRpcStatus(error, rpcStatus.alreadyExists)) return "present"; // Somebody else brought the same blob meanwhile.
         if (!isRpcStatus(error, rpcStatus.failedPrecondition)) throw error;
         // Bytes that an earlier run left and a power cut damaged: not this package's fault, so they are written again.
         if (!complete) throw corrupt(blob, (error as RpcError).details);

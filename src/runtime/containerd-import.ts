@@ -9,7 +9,7 @@ import { randomBytes } from "node:crypto";
 import { KubestickError } from "../errors.ts";
 import type { PackageDescriptor, PackageImage, PackageLayer } from "../package/types.ts";
 import { chainIds } from "./chain-id.ts";
-import { ContentStore, type Labels, type WriteOptions } from "./containerd-content.ts";
+import { ContentStore, type ContentInfo, type Labels, type WriteOptions } from "./containerd-content.ts";
 import { ImageRecords, Leases, Snapshots } from "./containerd-images.ts";
 import type { Cri } from "./cri.ts";
 import { allNames, namesOf, normalizedName, parseReference, type ImageNames } from "./image-names.ts";
@@ -30,6 +30,10 @@ export const ownLabel = "kubestick.io/image";
 const leaseLabel = "kubestick.io/import";
 const leaseHours = 24;
 
+const contentReference = "containerd.io/gc.ref.content";
+
+/** A smaller layer stays under its image's lease: to make and to give back one of its own costs the disk more. */
+const worthALease = 1024 * 1024;
 /** Released layers above this are taken off the disk at once. */
 const worthCollecting = 16 * 1024 * 1024;
 
@@ -60,7 +64,7 @@ function travellingAs(layer: PackageLayer, position: number, { open, stored }: I
  * Every blob of the image that stays, once, with the references containerd itself writes on a pull (`core/images` `ChildGCLabels`; without the layers
  * that are not kept, `ChildGCLabelsFilterLayers`).
  */
-function blobsOf(image: PackageImage, kept: ReadonlySet<string>): readonly Blob[] {
+function blobsOf(image: PackageImage, kept: ReadonlySet<string>, ofConfig: Labels = {}): readonly Blob[] {
   const blobs = new Map<string, Blob>();
   const add = (what: string, descriptor: PackageDescriptor, labels: Labels): void => {
     if (!blobs.has(descriptor.digest)) blobs.set(descriptor.digest, { mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size, what, labels });
@@ -72,7 +76,7 @@ function blobsOf(image: PackageImage, kept: ReadonlySet<string>): readonly Blob[
     if (kept.has(layer.digest)) children[`containerd.io/gc.ref.content.l.${position}`] = layer.digest;
   });
   add("manifest", image.manifest, children);
-  add("configuration", image.config, {});
+  add("configuration", image.config, ofConfig);
   image.layers.forEach((layer, position) => {
     if (kept.has(layer.digest)) add(`layer ${position + 1}`, layer, {});
   });
@@ -126,8 +130,6 @@ export class ContainerdImporter {
 
     await this.#store(image, lease, metadata, snapshots, options);
 
-    const chainId = chainIds(image.layers.map((layer) => layer.diffId)).at(-1);
-    if (chainId !== undefined) await this.#content.label(image.config.digest, { [snapshotLabel(snapshots)]: chainId });
     signal?.throwIfAborted();
     for (const name of allNames(names)) await this.#name(name, image.target, options.owner);
     await this.#waitVisible(image, names, signal);
@@ -159,8 +161,9 @@ export class ContainerdImporter {
    */
   async #store(image: PackageImage, lease: string, metadata: Metadata, snapshots: Snapshots, options: ImportOptions): Promise<void> {
     const kept = await this.#keptLayers(image, lease);
-    const blobs = blobsOf(image, kept);
     const chain = chainIds(image.layers.map((layer) => layer.diffId));
+    const top = chain.at(-1);
+    const blobs = blobsOf(image, kept, top === undefined ? {} : { [snapshotLabel(snapshots)]: top });
     const unpacked = await this.#unpackedLayers(chain, lease, snapshots);
     const travelling = image.layers.flatMap((layer, position): Travelling[] => (kept.has(layer.digest) || position < unpacked ? [] : [travellingAs(layer, position, options)]));
     const total = [...blobs, ...travelling].reduce((sum, { size }) => sum + size, 0);
@@ -170,7 +173,17 @@ export class ContainerdImporter {
     /** The unpacking of every layer so far, in order. */
     const unpacking: Promise<void>[] = [];
     let unpackFailure: { readonly error: unknown } | undefined;
-    const said = (what: string): ((count: number) => void) => (count) => options.progress?.({ done: (done += count), total, label: `${image.reference} ${what}` });
+    /** However many bytes were written of it, all of it is done afterwards. */
+    const counted = async (blob: { readonly size: number; readonly what: string }, bring: (onBytes: (count: number) => void) => Promise<unknown>): Promise<void> => {
+      let own = 0;
+      const said = (count: number): void => {
+        own += count;
+        options.progress?.({ done: (done += count), total, label: `${image.reference} ${blob.what}` });
+      };
+      said(0);
+      await bring(said);
+      said(blob.size - own);
+    };
     const unpackNext = (work: () => Promise<void>): void => {
       const previous = unpacking.at(-1) ?? Promise.resolve();
       const next = previous.then(work);
@@ -187,13 +200,10 @@ export class ContainerdImporter {
       const keep = async (blob: Blob): Promise<void> => {
         if (stored.has(blob.digest)) return;
         stored.add(blob.digest);
-        const before = done;
-        said(blob.what)(0);
-        await this.#keep(blob, lease, { open: () => options.open(blob.digest), labels: blob.labels, metadata, signal, onBytes: said(blob.what) });
-        done = before + blob.size;
-        said(blob.what)(0);
+        await counted(blob, (onBytes) => this.#keep(blob, lease, { open: () => options.open(blob.digest), labels: blob.labels, metadata, signal, onBytes }));
       };
-      for (const blob of blobs) if (!image.layers.some(({ digest }) => digest === blob.digest)) await keep(blob);
+      // Each waits for the disk, so the small ones wait together.
+      await Promise.all(blobs.filter((blob) => !image.layers.some(({ digest }) => digest === blob.digest)).map(keep));
       for (const [position, layer] of image.layers.entries()) {
         const [chainId, parent] = [chain[position] as string, chain[position - 1]];
         const blob = blobs.find(({ digest }) => digest === layer.digest);
@@ -209,15 +219,12 @@ export class ContainerdImporter {
         if (bytes === undefined) continue;
         // One is being unpacked while one is written: however many layers an image has, no more than these lie on the disk in both forms.
         await unpacking.at(-2);
-        const ownLease = await this.#leaseFor(image);
-        const before = done;
-        said(bytes.what)(0);
-        await this.#bring(bytes, ownLease, { open: bytes.open, labels: {}, metadata: { "containerd-lease": ownLease }, signal, onBytes: said(bytes.what) });
-        done = before + bytes.size;
-        said(bytes.what)(0);
+        const large = bytes.size >= worthALease;
+        const holder = large ? await this.#leaseFor(image) : lease;
+        await counted(bytes, (onBytes) => this.#bring(bytes, holder, { open: bytes.open, labels: {}, metadata: { "containerd-lease": holder }, signal, onBytes }));
         unpackNext(async () => {
           await this.#unpackLayer(layer, bytes, chainId, parent, lease, metadata, snapshots, signal);
-          await this.#release(ownLease, bytes.size);
+          if (large) await this.#release(holder, bytes.size);
         });
       }
       await unpacking.at(-1);
@@ -234,11 +241,7 @@ export class ContainerdImporter {
   async #keptLayers(image: PackageImage, lease: string): Promise<ReadonlySet<string>> {
     const kept = new Set<string>();
     for (const { digest, entry } of image.layers) {
-      if (entry !== digest) {
-        await this.#leases.add(lease, "content", digest);
-        if ((await this.#content.info(digest)) === undefined) continue;
-      }
-      kept.add(digest);
+      if (entry === digest || (await this.#held(digest, lease)) !== undefined) kept.add(digest);
     }
     return kept;
   }
@@ -246,34 +249,45 @@ export class ContainerdImporter {
   /** How many layers from the bottom are unpacked already, and held by the lease from now on. */
   async #unpackedLayers(chain: readonly string[], lease: string, snapshots: Snapshots): Promise<number> {
     for (let count = chain.length; count > 0; count -= 1) {
-      const chainId = chain[count - 1] as string;
-      await this.#leases.add(lease, `snapshots/${snapshots.snapshotter}`, chainId);
-      if (await snapshots.isCommitted(chainId)) return count;
+      if (await this.#unpackedAndHeld(chain[count - 1] as string, lease, snapshots)) return count;
     }
     return 0;
+  }
+
+  /** What is there already is held by the lease afterwards. (What a call under the lease makes is so from the start: containerd `core/metadata`.) */
+  async #held(digest: string, lease: string): Promise<ContentInfo | undefined> {
+    if ((await this.#content.info(digest)) === undefined) return undefined;
+    await this.#leases.add(lease, "content", digest);
+    // It may have been collected before it was held.
+    return await this.#content.info(digest);
+  }
+
+  async #unpackedAndHeld(chainId: string, lease: string, snapshots: Snapshots): Promise<boolean> {
+    if (!(await snapshots.isCommitted(chainId))) return false;
+    await this.#leases.add(lease, `snapshots/${snapshots.snapshotter}`, chainId);
+    return await snapshots.isCommitted(chainId);
   }
 
   /** A blob that stays, with the labels the garbage collector follows. */
   async #keep(blob: Blob, lease: string, write: WriteOptions): Promise<void> {
     const labels = await this.#bring(blob, lease, write);
-    await this.#content.label(blob.digest, freeKeys(labels, missingLabels(labels, blob.labels)));
+    if (labels !== undefined) await this.#content.label(blob.digest, freeKeys(labels, missingLabels(labels, blob.labels)));
   }
 
-  /** The blob is in the content store afterwards, held by the lease. Resolves to its labels: another client may have stored it, with labels of its own. */
-  async #bring(blob: PackageDescriptor, lease: string, write: WriteOptions): Promise<Labels> {
+  /** The blob is in the content store afterwards, held by the lease. Resolves to its labels when it was there: another client may have stored it, with labels of its own. */
+  async #bring(blob: PackageDescriptor, lease: string, write: WriteOptions): Promise<Labels | undefined> {
     return await this.#inTurn(blob.digest, async () => {
-      await this.#leases.add(lease, "content", blob.digest);
-      const present = await this.#content.info(blob.digest);
-      if (present !== undefined) return present.labels;
-      await this.#content.write(blob, write);
-      return (await this.#content.info(blob.digest))?.labels ?? {};
+      for (;;) {
+        const present = await this.#held(blob.digest, lease);
+        if (present !== undefined) return present.labels;
+        if ((await this.#content.write(blob, write)) === "written") return undefined;
+      }
     });
   }
 
   async #unpackLayer(layer: PackageLayer, from: PackageDescriptor, chainId: string, parent: string | undefined, lease: string, metadata: Metadata, snapshots: Snapshots, signal: AbortSignal): Promise<void> {
     await this.#inTurn(chainId, async () => {
-      await this.#leases.add(lease, `snapshots/${snapshots.snapshotter}`, chainId);
-      if (!(await snapshots.isCommitted(chainId))) await snapshots.unpack(layer, from, chainId, parent, { metadata, signal });
+      if (!(await this.#unpackedAndHeld(chainId, lease, snapshots))) await snapshots.unpack(layer, from, chainId, parent, { metadata, signal });
     });
   }
 
@@ -371,10 +385,10 @@ export function withoutOurMarks(labels: Labels): Labels {
   return { [pinnedLabel]: "", [ownLabel]: "", ...Object.fromEntries(owners) };
 }
 
-/** References that no label expresses yet. The key does not matter to the garbage collector, only its prefix and the value do. */
+/** References that no label expresses yet. Of references to content the key does not matter to the garbage collector, only its prefix and the value do. */
 function missingLabels(present: Labels, wanted: Labels): Labels {
-  const referred = new Set(Object.entries(present).filter(([key]) => key.startsWith("containerd.io/gc.ref.content")).map(([, value]) => value));
-  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => !referred.has(value)));
+  const referred = new Set(Object.entries(present).filter(([key]) => key.startsWith(contentReference)).map(([, value]) => value));
+  return Object.fromEntries(Object.entries(wanted).filter(([key, value]) => (key.startsWith(contentReference) ? !referred.has(value) : present[key] !== value)));
 }
 
 /** Never overwrites a reference of somebody else: a numbered key that is taken moves on to the next free number. */
@@ -382,7 +396,7 @@ function freeKeys(present: Labels, wanted: Labels): Labels {
   const result: Record<string, string> = {};
   for (const [key, value] of Object.entries(wanted)) {
     let free = key;
-    for (let number = 0; free in present || free in result; number += 1) free = `${key.replace(/\.\d+$/, "")}.${number}`;
+    for (let number = 0; key.startsWith(contentReference) && (free in present || free in result); number += 1) free = `${key.replace(/\.\d+$/, "")}.${number}`;
     result[free] = value;
   }
   return result;
