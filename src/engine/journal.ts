@@ -37,21 +37,24 @@ export async function openJournal(host: Host, stateDirectory: string, orEmpty: b
   // After a torn line the next one needs a line of its own.
   let separator = text === "" || text.endsWith("\n") ? "" : "\n";
   let directoryMade = text !== "";
+  let last: Promise<void> = Promise.resolve();
+  const write = async (entry: Omit<JournalEntry, "at">): Promise<void> => {
+    if (!directoryMade) {
+      await host.makeDirectory(stateDirectory, 0o700);
+      directoryMade = true;
+    }
+    const line: JournalEntry = { at: host.now().toISOString(), ...entry };
+    await host.append(path, `${separator}${JSON.stringify(line)}\n`, 0o600);
+    separator = "";
+    entries.push(line);
+  };
   return {
     entries,
     has: (actionId) => entries.some((entry) => entry.id === actionId),
     found: (key, value) => entries.find((entry) => entry.what === "intent" && entry.undo?.[key] === value),
     fingerprint: (actionId) => entries.findLast((entry) => entry.id === actionId && entry.what === "started")?.fingerprint,
-    async append(entry) {
-      if (!directoryMade) {
-        await host.makeDirectory(stateDirectory, 0o700);
-        directoryMade = true;
-      }
-      const line: JournalEntry = { at: host.now().toISOString(), ...entry };
-      await host.append(path, `${separator}${JSON.stringify(line)}\n`, 0o600);
-      separator = "";
-      entries.push(line);
-    },
+    // Actions that are performed at once write one after the other.
+    append: (entry) => (last = last.catch(() => undefined).then(() => write(entry))),
   };
 }
 

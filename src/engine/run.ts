@@ -6,6 +6,7 @@
  * Start at `runFlow`; `perform.ts` is the life of one action, `journal.ts` the memory between runs, `undo.ts` the way back.
  */
 import { isKubestickError, type KubestickError } from "../errors.ts";
+import { handlerOf } from "./actions/table.ts";
 import { membersReader, openClients } from "./clients.ts";
 import { stateDirectoryOf, type ActionContext, type RunContext } from "./context.ts";
 import { withEvents } from "./event-queue.ts";
@@ -20,9 +21,10 @@ import { claimDirectory, planRecord, writePlan, type PlanRecord } from "./render
 import { summarizeRuntime } from "./runtime-summary.ts";
 import { refuseUnmade } from "./skipped-output.ts";
 import { selectPhases, type SelectedPhase } from "./select-phases.ts";
+import { parallel } from "../package/parallel.ts";
 import type { HostFacts } from "../host/types.ts";
 import type { Digest } from "../package/types.ts";
-import type { PhaseResult, Plan, PlanInput, RunEvent } from "./types.ts";
+import type { Action, PhaseResult, Plan, PlanInput, RunEvent } from "./types.ts";
 
 /** What `runFlow` needs of a flow: its name and its phases in order. */
 export interface Runnable {
@@ -150,13 +152,16 @@ class FlowRun {
 
     await refuseUnmade(phase, plan.actions.filter((candidate) => selected.mustBeMade(candidate)), acting);
     const before = { changed: this.#changed, unchanged: this.#unchanged };
-    for (const action of plan.actions.filter((candidate) => selected.acts(candidate))) {
+    for (const group of groupsOf(plan.actions.filter((candidate) => selected.acts(candidate)))) {
       signal.throwIfAborted();
       if (this.#unlocked !== undefined) throw this.#unlocked;
-      const { changed, observed } = await perform(phase.id, action, acting, this.#emit);
-      this.#record.action(phase.id, action, observed);
-      if (changed) this.#changed += 1;
-      else this.#unchanged += 1;
+      // A dry run tells everything in the order of the plan.
+      const performed = await parallel(group.actions, dryRun ? 1 : group.atOnce, signal, (action, stop) => perform(phase.id, action, { ...acting, signal: stop }, this.#emit));
+      for (const [number, { changed, observed }] of performed.entries()) {
+        this.#record.action(phase.id, group.actions[number] as Action, observed);
+        if (changed) this.#changed += 1;
+        else this.#unchanged += 1;
+      }
     }
     if (plan.result !== undefined) {
       this.#results.push(plan.result);
@@ -186,4 +191,16 @@ class FlowRun {
     // A plan that went on after failed checks may stumble over the very thing they found.
     return this.#postponed ?? failure;
   }
+}
+
+/** Actions in their order; those of a kind that bears it are in one group with their neighbours of the same kind. */
+function groupsOf(actions: readonly Action[]): readonly { readonly actions: readonly Action[]; readonly atOnce: number }[] {
+  const groups: { readonly actions: Action[]; readonly atOnce: number }[] = [];
+  for (const action of actions) {
+    const atOnce = handlerOf(action.kind).together ?? 1;
+    const last = groups.at(-1);
+    if (atOnce > 1 && last?.actions[0]?.kind === action.kind) last.actions.push(action);
+    else groups.push({ actions: [action], atOnce });
+  }
+  return groups;
 }

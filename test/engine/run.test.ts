@@ -6,6 +6,10 @@ import { flow, type AnyPhase } from "../../src/engine/flow.ts";
 import { runFlow } from "../../src/engine/run.ts";
 import type { Action, Finding, PhaseResult, PlanInput } from "../../src/engine/types.ts";
 import { fixtureFlow, fixtureWorld } from "../support/fixture-flow.ts";
+import { image as imageAction } from "../../src/phases/actions.ts";
+import type { PackageReader } from "../../src/package/types.ts";
+import { memoryPackage } from "../support/memory-package.ts";
+import { packageIndexFor } from "../support/package-index.ts";
 import { actionsOf, collect, type Ran } from "./laws.ts";
 import { bench, fileAction } from "./one-phase.ts";
 
@@ -284,6 +288,52 @@ test("runFlow() tells of a long import in bytes, with a last word that is comple
   const last = bytes.at(-1);
   assert.ok(last?.type === "progress");
   assert.deepEqual([last.done, last.unit], [last.total, "bytes"]);
+});
+
+describe("runFlow() and images", () => {
+  const content = packageIndexFor(bench().context().config);
+  const actions = content.images.slice(0, 4).map((wanted) => imageAction("unix:///run/cri.sock", wanted));
+  const pkg = memoryPackage(content);
+
+  test("loads two at a time, and tells and counts each", async () => {
+    const { host, run } = bench();
+    let [running, most] = [0, 0];
+    const counted: PackageReader = {
+      ...pkg,
+      async *open(digest) {
+        most = Math.max(most, ++running);
+        try {
+          for await (const chunk of pkg.open(digest)) {
+            yield chunk;
+            await new Promise(setImmediate);
+          }
+        } finally {
+          running--;
+        }
+      },
+    };
+    const { outcome, events } = await run(actions, { pkg: counted });
+    assert.equal(outcome.error, undefined);
+    assert.equal(outcome.changed, actions.length);
+    assert.equal(most, 2);
+    assert.deepEqual(actionsOf(events).filter(({ status }) => status === "applied").map(({ id }) => id).sort(), actions.map(({ id }) => id).sort());
+    // Whole lines, an intent before each deed.
+    const lines = ((await host.readText("/var/lib/kubestick/journal.jsonl")) ?? "").trimEnd().split("\n").map((line) => JSON.parse(line) as { id: string; what: string });
+    for (const { id } of actions) assert.deepEqual(lines.filter((line) => line.id === id).map(({ what }) => what), ["intent", "created"]);
+    assert.equal((await run(actions, { pkg: counted })).outcome.changed, 0);
+  });
+
+  test("stops the other when one fails, tells the failure once, and finishes on the next run", async () => {
+    const { run } = bench();
+    const bad = content.images[1]?.layers[0]?.entry;
+    const failing: PackageReader = { ...pkg, open: (digest) => { if (digest === bad) throw new Error("the stick was pulled out"); return pkg.open(digest); } };
+    const { outcome, events } = await run(actions, { pkg: failing });
+    assert.equal(outcome.ok, false);
+    assert.deepEqual(actionsOf(events).filter(({ status }) => status === "failed").map(({ id }) => id), [actions[1]?.id]);
+    assert.equal(actionsOf(events).some(({ id }) => id === actions[3]?.id), false, "nothing new is begun");
+    const again = await run(actions, { pkg });
+    assert.equal(again.outcome.error, undefined);
+  });
 });
 
 test("flow() builds what runFlow() runs", async () => {

@@ -33,6 +33,8 @@ export interface UndoContext extends ActionContext {
 export interface Handler<A extends Action> {
   /** Reported as `started` before it is applied, because it takes time. */
   readonly slow: boolean;
+  /** How many that follow each other in a plan may be performed at once, because none needs another; 1 when left out. */
+  readonly together?: number;
   /** Makes something that an earlier or later run should know of. */
   readonly journaled: boolean;
   observe(action: A, context: ActionContext, progress: Progress): Promise<Observation>;

@@ -6,6 +6,8 @@ import type { Handler } from "./handler.ts";
 
 export const image: Handler<ImageAction> = {
   slow: true,
+  // One is read while the other is unpacked and written to the disk; more would only share the same disk, and cost memory.
+  together: 2,
   journaled: true,
 
   async observe({ socket, image: wanted, alsoAs }, { clients, dryRun, pkg }) {
