@@ -2,6 +2,7 @@
  * `npm run bench`: how long the executable takes to start, beside the bare Node executable inside it. Numbers only; they judge nothing.
  *
  *   node scripts/bench.ts [--runs 25] [--executable dist/kubestick-linux-amd64]
+ *   node scripts/bench.ts --side-load PACKAGE [--runs 5] [--json]     see bench/side-load.ts
  *
  * Runs alternate, so that a busy machine slows both; the smallest time is what the program costs, the median what a person meets.
  */
@@ -13,7 +14,7 @@ import { nativeArch, nativeNode } from "./build/node-runtime.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const { values } = parseArgs({
-  options: { runs: { type: "string", default: "25" }, executable: { type: "string", default: join(root, `dist/kubestick-linux-${nativeArch()}`) } },
+  options: { runs: { type: "string" }, "side-load": { type: "string" }, json: { type: "boolean", default: false }, executable: { type: "string", default: join(root, `dist/kubestick-linux-${nativeArch()}`) } },
 });
 
 function timed(argv: readonly [string, ...string[]]): number {
@@ -28,7 +29,11 @@ function median(sorted: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-if (!existsSync(values.executable)) {
+const runs = Number(values.runs ?? (values["side-load"] === undefined ? 25 : 5));
+if (values["side-load"] !== undefined) {
+  const { benchSideLoad } = await import("./bench/side-load.ts");
+  await benchSideLoad({ package: values["side-load"], rounds: runs, json: values.json });
+} else if (!existsSync(values.executable)) {
   console.error(`error: ${values.executable} does not exist. Build it first: npm run build -- --arch ${nativeArch()}`);
   process.exitCode = 1;
 } else {
@@ -40,10 +45,10 @@ if (!existsSync(values.executable)) {
   ];
   const times = subjects.map((): number[] => []);
   for (const argv of subjects) timed(argv as [string, ...string[]]);
-  for (let run = 0; run < Number(values.runs); run++) subjects.forEach((argv, i) => times[i]?.push(timed(argv as [string, ...string[]])));
+  for (let run = 0; run < runs; run++) subjects.forEach((argv, i) => times[i]?.push(timed(argv as [string, ...string[]])));
   const sorted = times.map((list) => list.toSorted((a, b) => a - b));
   const base = sorted[0] ?? [];
-  console.log(`${values.runs} runs each, alternating`.padEnd(34), "min ms", "median ms", "min ratio", "median ratio");
+  console.log(`${runs} runs each, alternating`.padEnd(34), "min ms", "median ms", "min ratio", "median ratio");
   subjects.forEach((argv, i) => {
     const list = sorted[i] ?? [];
     const name = i === 0 ? "node -e 0" : `kubestick ${argv.slice(1).join(" ")}`;
