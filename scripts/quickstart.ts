@@ -76,7 +76,8 @@ async function packed(executable: string): Promise<string | undefined> {
 
   const stick = join(root, "dist", `kubestick-offline-${arch}`);
   mkdirSync(join(root, "dist"), { recursive: true });
-  const argv = ["pack", "-o", stick];
+  // A trial: nobody carries this file anywhere.
+  const argv = ["pack", "-o", stick, "--compression", "fast"];
   for (const mirror of registryMirrors) argv.push("--registry-mirror", mirror);
   for (const mirror of downloadMirrors) argv.push("--download-mirror", mirror);
   for (const folder of images) argv.push("--images", folder);
