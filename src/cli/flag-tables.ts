@@ -48,6 +48,8 @@ export const kubernetesVersion = { type: "string", placeholder: "VERSION", defau
 export const featureGates = { type: "string", placeholder: "KEY=BOOL,...", description: "Feature gates of kubeadm" } as const satisfies FlagSpec;
 export const cni = { type: "string", withConfig: true, placeholder: "NAME", default: "that of the package, else flannel", choices: ["flannel", "bridge", "none"], description: "Pod network" } as const satisfies FlagSpec;
 
+export const wait = { type: "string", withConfig: true, placeholder: "WHAT", default: "system", choices: ["system", "node", "none"], description: "What to wait for at the end: node and network, DNS and proxy on it, the node alone, or nothing" } as const satisfies FlagSpec;
+
 /** kubeadm's flags of `init` under their own names, then ours. */
 export const initFlags = {
   "apiserver-advertise-address": { type: "string", placeholder: "IP", default: "address of the default route, else the only global one", description: "Address under which this node's API server is reached" },
@@ -75,6 +77,7 @@ export const initFlags = {
   "token-ttl": { type: "duration", placeholder: "DURATION", default: "24h0m0s", description: "Time until the token expires; 0 = never" },
   "upload-certs": { type: "bool", withConfig: true, description: "Store the control plane's certificates, encrypted, in the cluster" },
   cni,
+  wait,
   ha: { type: "bool", withConfig: true, description: "Let every node reach the control planes through a haproxy of its own, so that the loss of any one of them is survived; no load balancer is needed" },
   fix: { type: "bool", withConfig: true, description: "Cure what can be cured safely: swap off for now and later, settings and modules that other files take away, missing directories; reset undoes it" },
   out: { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", description: "With --dry-run: write the files, API requests and the plan to this folder" },
@@ -105,6 +108,7 @@ export const joinFlags = {
   "tls-bootstrap-token": { type: "string", placeholder: "TOKEN", description: "Token with which the kubelet asks for its certificate" },
   token: { type: "string", placeholder: "TOKEN", description: "Stands for --discovery-token and --tls-bootstrap-token where they are not given" },
   cni: { ...cni, default: "that of the package, else flannel", description: "Pod network of the cluster, whose images must be here" },
+  wait: { ...wait, description: "What to wait for at the end: node and network and proxy on it, the node alone, or nothing" },
   fix: { type: "bool", withConfig: true, description: "Cure what can be cured safely, as with init; reset undoes it" },
   out: { type: "string", withConfig: true, placeholder: "DIR", completes: "directory", description: "With --dry-run: write the files, API requests and the plan to this folder" },
   package: packageFile,

@@ -91,7 +91,7 @@ async function workerConfig(
   const controlPlanes = apiServersOf(await ask(() => cluster.get(apiServerSlice)));
   const join = readJoin(undefined, { nodeName: node.name, criSocket: node.criSocket, endpoint: new URL(node.server).host }, facts, [], []);
   return joinedConfig({
-    join, warnings: [], discoveryTimed: false, install: { cni: "none", serviceRoute: "Never", waitForAddons: false, signaturePolicy: "Auto", trustedKeys: [], ha: true }, clusterText: data["ClusterConfiguration"] ?? "", facts,
+    join, warnings: [], discoveryTimed: false, install: { cni: "none", serviceRoute: "Never", waitFor: "none", signaturePolicy: "Auto", trustedKeys: [], ha: true }, clusterText: data["ClusterConfiguration"] ?? "", facts,
     joining: {
       role: "worker", server: node.server, clusterName: node.clusterName, caPem: node.caPem, caCertPath: node.caPath ?? "/etc/kubernetes/pki/ca.crt", identity: { token: "" }, kubelet: {}, apiServerVersion: "", controlPlanes,
     },

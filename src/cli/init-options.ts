@@ -44,6 +44,7 @@ export function initOptionsFromFlags(flags: InitFlags): InitRequest {
       certDir: flags["cert-dir"],
       certificateKey: flags["certificate-key"],
       cni: flags.cni,
+      wait: flags.wait,
       controlPlaneEndpoint: flags["control-plane-endpoint"],
       criSocket: flags["cri-socket"],
       ha: flags.ha,

@@ -87,7 +87,7 @@ export const initPhaseRows: readonly Row[] = [
       { id: "manifests", title: "Apply the manifests the package carries", flags: [] },
     ],
   },
-  { phase: "wait-node", title: "Wait until the node and the addons are Ready", flags: ["cni"] },
+  { phase: "wait-node", title: "Wait until the node and the addons are Ready", flags: ["cni", "wait"] },
   { phase: "show-join-command", title: "Print the join command", flags: ["skip-certificate-key-print", "skip-token-print", "upload-certs"] },
 ];
 

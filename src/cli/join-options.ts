@@ -10,7 +10,7 @@ import { trustFlags, type TrustFlags } from "./trust-flags.ts";
 export type JoinFlags = FlagValues<typeof joinFlags>;
 
 export interface JoinRunRequest {
-  readonly options: JoinOptions & { readonly cni?: string };
+  readonly options: JoinOptions & { readonly cni?: string; readonly wait?: string };
   readonly configPath?: string;
   /** The endpoint that cluster-info names, instead of the one given. */
   readonly useClusterEndpoint: boolean;
@@ -59,6 +59,7 @@ export function joinOptionsFromFlags(flags: JoinFlags, positionals: readonly str
       caCertHashes: flags["discovery-token-ca-cert-hash"],
       certificateKey: flags["certificate-key"],
       cni: flags.cni,
+      wait: flags.wait,
       controlPlane: flags["control-plane"],
       criSocket: flags["cri-socket"],
       discoveryFile: flags["discovery-file"],

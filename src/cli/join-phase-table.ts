@@ -55,7 +55,7 @@ export const joinPhaseRows: readonly Row[] = [
     steps: [{ id: "mark-control-plane", title: "Set the labels and taints of a control plane", flags: ["node-name"] }],
   },
   { phase: "wait-control-plane", title: "Wait until the control plane is healthy", controlPlane: true, flags: ["apiserver-advertise-address"] },
-  { phase: "wait-node", title: "Wait until the node is Ready", flags: ["cni"] },
+  { phase: "wait-node", title: "Wait until the node is Ready", flags: ["cni", "wait"] },
 ];
 
 /** How the cluster is found, and how a run is shown. */

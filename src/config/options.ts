@@ -22,6 +22,8 @@ export interface InitOptions {
   /** Go duration. */
   readonly tokenTtl?: string;
   readonly cni?: string;
+  /** `system`, `node` or `none`. */
+  readonly wait?: string;
   readonly ha?: boolean;
 }
 

@@ -8,12 +8,12 @@ import { readJoin, validateJoin, type JoinConfiguration, type JoinOptions } from
 import { configError, loadDocuments, type Problem } from "./load.ts";
 import { advertiseAddress, section } from "./node-registration.ts";
 import type { ConfigFile } from "./options.ts";
-import { clusterConfiguration, deepFreeze, placed } from "./resolve.ts";
+import { clusterConfiguration, deepFreeze, placed, waitFor } from "./resolve.ts";
 import type { FlagsOnly, InstallConfiguration, Joining, ResolvedConfig, VersionFacts } from "./types.ts";
 import { parseVersion, versionFacts } from "./versions.ts";
 
 export interface JoinInput {
-  readonly options: JoinOptions & { readonly cni?: string };
+  readonly options: JoinOptions & { readonly cni?: string; readonly wait?: string };
   readonly file?: ConfigFile;
   readonly facts: HostFacts;
   /** The CNI the package was made for. */
@@ -40,7 +40,7 @@ export function resolveJoinRequest({ options, file, facts, packageCni }: JoinInp
   const install: InstallConfiguration = {
     cni: (options.cni ?? installValue?.["cni"] ?? packageCni ?? "flannel") as InstallConfiguration["cni"],
     serviceRoute: (installValue?.["serviceRoute"] as InstallConfiguration["serviceRoute"] | undefined) ?? "Auto",
-    waitForAddons: (installValue?.["waitForAddons"] as boolean | undefined) ?? true,
+    waitFor: waitFor(options.wait, installValue),
     signaturePolicy: (installValue?.["signaturePolicy"] as InstallConfiguration["signaturePolicy"] | undefined) ?? "Auto",
     trustedKeys: (installValue?.["trustedKeys"] as readonly string[] | undefined) ?? [],
     // The cluster's to say, not the node's.

@@ -37,6 +37,12 @@ export const defaultTokenGroup = "system:bootstrappers:kubeadm:default-node-toke
 /** flannel's and most people's habit, and the same for IPv6; only set when the CNI needs a pod network and nobody chose one. */
 const defaultPodSubnets = { 4: "10.244.0.0/16", 6: "fd00:10:244::/56" } as const;
 
+/** The flag, else what the file says: `waitForAddons: false` leaves the whole wait out. */
+export function waitFor(flag: string | undefined, file: Readonly<Record<string, unknown>> | undefined): InstallConfiguration["waitFor"] {
+  // The command line has a table of the three words.
+  return (flag as InstallConfiguration["waitFor"] | undefined) ?? (file?.["waitForAddons"] === false ? "none" : "system");
+}
+
 /** Throws CONFIG_YAML or CONFIG_INVALID with every finding and its place. */
 export function resolveInitConfig(input: ResolveInput): Resolved {
   const loaded = input.file === undefined ? { documents: [], warnings: [] } : loadDocuments(input.file.name, input.file.text);
@@ -61,7 +67,7 @@ export function resolveInitDocuments(input: ResolveInput, loaded: LoadedConfig):
   const install: InstallConfiguration = {
     cni,
     serviceRoute: (installValue?.["serviceRoute"] as InstallConfiguration["serviceRoute"] | undefined) ?? "Auto",
-    waitForAddons: (installValue?.["waitForAddons"] as boolean | undefined) ?? true,
+    waitFor: waitFor(options.wait, installValue),
     signaturePolicy: (installValue?.["signaturePolicy"] as InstallConfiguration["signaturePolicy"] | undefined) ?? "Auto",
     trustedKeys: (installValue?.["trustedKeys"] as readonly string[] | undefined) ?? [],
     ha: options.ha ?? (installValue?.["ha"] as boolean | undefined) ?? false,

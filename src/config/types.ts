@@ -140,8 +140,8 @@ export interface InstallConfiguration {
   readonly cni: "flannel" | "bridge" | "none";
   /** `Auto`: a route for the service network when the host has no route that matches it; `Never`. */
   readonly serviceRoute: "Auto" | "Never";
-  /** Wait at the end until the node and the addons are Ready. */
-  readonly waitForAddons: boolean;
+  /** What a run waits for at its end: the node and the pods of network, DNS and proxy on it (`system`), the node alone, or nothing. */
+  readonly waitFor: "system" | "node" | "none";
   /** `Require`: no package is used without a signature of a trusted key; `Auto`: where a key is trusted. */
   readonly signaturePolicy: "Auto" | "Require";
   /** Public keys, one of which must have signed the package: files (PEM) or `sha256:` fingerprints. */

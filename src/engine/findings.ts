@@ -22,7 +22,7 @@ export function failureOf(judged: readonly JudgedFinding[], attempted: string): 
   if (fatal.length === 1 && only?.code !== undefined) {
     return new KubestickError({
       code: only.code, attempted, happened: `${only.message.charAt(0).toUpperCase()}${only.message.slice(1)}. Nothing was changed by this phase.`,
-      next: `${only.hint === undefined ? "" : `${only.hint} `}To go on in spite of it: --ignore-preflight-errors=${only.check}`,
+      next: `${leadIn(only.hint)} go on in spite of it: --ignore-preflight-errors=${only.check}`,
     });
   }
   return new KubestickError({
@@ -32,4 +32,10 @@ export function failureOf(judged: readonly JudgedFinding[], attempted: string): 
     next: `Cure what is listed and run the same command again. To go on in spite of it: --ignore-preflight-errors=${checks.join(",")}`,
     details: fatal.map(({ check, message, hint }) => `[${check}] ${message}${hint === undefined ? "" : `. ${hint}`}`),
   });
+}
+
+/** A hint that ends with a command stays one that can be copied. */
+function leadIn(hint: string | undefined): string {
+  if (hint === undefined) return "To";
+  return /[.)]$/.test(hint) ? `${hint} To` : `${hint}   # to`;
 }

@@ -188,7 +188,7 @@ export interface Host extends HostReader {
   /** File, link or directory; missing is fine. A directory that is not empty needs `recursive`. */
   remove(path: string, options?: { readonly recursive?: boolean }): Promise<void>;
   daemonReload(): Promise<void>;
-  unitCommand(name: string, command: "start" | "restart" | "stop" | "enable" | "disable"): Promise<void>;
+  unitCommand(name: string, command: "start" | "restart" | "stop" | "enable" | "disable" | "reset-failed"): Promise<void>;
   loadModule(name: string): Promise<void>;
   setSysctl(key: string, value: string): Promise<void>;
   replaceRoute(route: Route): Promise<void>;

@@ -40,7 +40,7 @@ const networkPatienceMs = 30_000;
  * after 10 to 15 seconds; flannel in turn reaches the API server through kube-proxy. Where flannel is not there yet, kubeadm's order.
  */
 async function networkFirst({ config: { init, install }, cluster }: Input): Promise<Action | undefined> {
-  if (install.cni !== "flannel" || !install.waitForAddons) return undefined;
+  if (install.cni !== "flannel" || install.waitFor !== "system") return undefined;
   if ((await cluster?.get({ apiVersion: "apps/v1", kind: "DaemonSet", name: "kube-flannel-ds", namespace: "kube-flannel" })) === undefined) return undefined;
   const { name: node, criSocket: socket } = init.nodeRegistration;
   const probe = { type: "file", path: "/run/flannel/subnet.env", writer: "kube-flannel", node, socket } as const;

@@ -14,7 +14,7 @@ export const joinWaitNode: Phase<"wait-node", Record<never, never>, Record<never
     const findings: Finding[] = [{
       check: "NextStep", severity: "info", message: `see the node on a control plane: kubectl get node ${init.nodeRegistration.name} -o wide`,
     }];
-    if (!install.waitForAddons || install.cni === "none") return { actions: [], output: {}, findings };
+    if (install.waitFor === "none" || install.cni === "none") return { actions: [], output: {}, findings };
     const socket = init.nodeRegistration.criSocket;
     const node = init.nodeRegistration.name;
     // Only the kubelet's certificate is on a worker; it may see its own node and the pods on it.
@@ -26,7 +26,7 @@ export const joinWaitNode: Phase<"wait-node", Record<never, never>, Record<never
     ];
     const actions: Action[] = [
       wait("node", `node ${node} is Ready`, { type: "node-ready", node, socket, ...as }, init.timeouts.controlPlaneComponentHealthCheck),
-      wait("addons", "network and proxy are Ready", { type: "workloads", workloads, node, socket, ...as }, init.timeouts.controlPlaneComponentHealthCheck),
+      ...(install.waitFor === "node" ? [] : [wait("addons", "network and proxy are Ready", { type: "workloads", workloads, node, socket, ...as }, init.timeouts.controlPlaneComponentHealthCheck)]),
     ];
     return { actions, output: {}, findings };
   },

@@ -4,7 +4,7 @@
  */
 import type { Action, ResetInput, ResetPhase } from "../engine/types.ts";
 import { clusterSettings } from "./cluster-settings.ts";
-import { planContents } from "./reset-places.ts";
+import { awaitsRuntime, planContents } from "./reset-places.ts";
 import { planQuiet } from "./reset-quiet.ts";
 
 const kubeletDirectory = "/var/lib/kubelet";
@@ -28,7 +28,7 @@ export const cleanupNode: ResetPhase = {
     // To name a directory is the consent to empty it.
     const named = certificatesDir === undefined ? [] : [data(certificatesDir, true)];
     if (!recorded && ((!force && !dryRun) || (await nothingHere(input)))) return { actions: named };
-    const of = (who: string): readonly Action[] => planContents((survey?.places ?? []).filter((place) => place.of === who));
+    const of = (who: string): readonly Action[] => planContents((survey?.places ?? []).filter((place) => place.of === who && !awaitsRuntime(place, input.made)));
     return {
       actions: [
         ...(await planQuiet(input)),

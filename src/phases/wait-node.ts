@@ -15,7 +15,7 @@ export const waitNode: Phase<"wait-node", { readonly cni: CniOutput }, Record<ne
       findings.push({ check: "NextStep", severity: "info", message: `workloads are kept away from ${init.nodeRegistration.name} by its control-plane taint`, hint: "For a one-node cluster: kubectl taint nodes --all node-role.kubernetes.io/control-plane-" });
     }
     // Without a pod network the node cannot become Ready, and nothing could be waited for.
-    if (!install.waitForAddons || install.cni === "none") return { actions: [], output: {}, findings };
+    if (install.waitFor === "none" || install.cni === "none") return { actions: [], output: {}, findings };
     const socket = init.nodeRegistration.criSocket;
     const node = init.nodeRegistration.name;
     const workloads = [
@@ -25,7 +25,7 @@ export const waitNode: Phase<"wait-node", { readonly cni: CniOutput }, Record<ne
     ];
     const actions: Action[] = [
       wait("node", `node ${node} is Ready`, { type: "node-ready", node, socket }, init.timeouts.controlPlaneComponentHealthCheck),
-      wait("addons", "network, DNS and proxy are Ready", { type: "workloads", workloads, node, socket }, init.timeouts.controlPlaneComponentHealthCheck),
+      ...(install.waitFor === "node" ? [] : [wait("addons", "network, DNS and proxy are Ready", { type: "workloads", workloads, node, socket }, init.timeouts.controlPlaneComponentHealthCheck)]),
     ];
     return { actions, output: {}, findings };
   },

@@ -131,7 +131,7 @@ test("config migrate writes a file only its owner reads, whole or not at all", a
 
 test("beside --config stand the flags kubeadm allows there, and our own", () => {
   const allowed = ["config", "ignore-preflight-errors", "dry-run", "kubeconfig", "node-name", "kubeconfig-dir", "upload-certs", "print-manifest", "allow-missing-template-keys", "output", "show-managed-fields", "print-join-command", "rootfs", "v", "log-file", "yes"];
-  const ours = ["cni", "fix", "ha", "out", "package", "part", "signature-policy", "trust-key", "use-cluster-endpoint"];
+  const ours = ["cni", "fix", "ha", "out", "package", "part", "signature-policy", "trust-key", "use-cluster-endpoint", "wait"];
   for (const { path, flags } of commands) {
     // kubeconfig user is made of both: the configuration says which cluster, the flags who.
     if (flags["config"] === undefined || path[0] === "config" || path.join(" ") === "kubeconfig user") continue;

@@ -24,10 +24,10 @@ test("initOptionsFromFlags carries every flag of kubeadm init", () => {
     "--apiserver-advertise-address", "192.0.2.10", "--apiserver-bind-port=7443", "--apiserver-cert-extra-sans", "a,b", "--cert-dir", "/pki", "--certificate-key", "k",
     "--control-plane-endpoint", "vip:6443", "--cri-socket", "unix:///x", "--feature-gates", "A=true,B=false", "--ignore-preflight-errors", "Swap,Mem", "--image-repository", "r",
     "--kubernetes-version", "v1.36.2", "--node-name", "cp1", "--patches", "/p", "--pod-network-cidr", "10.1.0.0/16", "--service-cidr", "10.2.0.0/16", "--service-dns-domain", "d",
-    "--skip-certificate-key-print", "--skip-phases", "addon/coredns", "--skip-token-print", "--token", "t", "--token-ttl", "0", "--upload-certs", "--cni", "bridge", "--dry-run", "--out", "plan", "--package", "f", "--trust-key", "a.pub", "--trust-key", "b.pub", "--signature-policy", "require", "-o", "jsonl",
+    "--skip-certificate-key-print", "--skip-phases", "addon/coredns", "--skip-token-print", "--token", "t", "--token-ttl", "0", "--upload-certs", "--cni", "bridge", "--wait", "node", "--dry-run", "--out", "plan", "--package", "f", "--trust-key", "a.pub", "--trust-key", "b.pub", "--signature-policy", "require", "-o", "jsonl",
   ), {
     options: {
-      apiserverAdvertiseAddress: "192.0.2.10", apiserverBindPort: 7443, apiserverCertExtraSans: ["a", "b"], certDir: "/pki", certificateKey: "k", cni: "bridge",
+      apiserverAdvertiseAddress: "192.0.2.10", apiserverBindPort: 7443, apiserverCertExtraSans: ["a", "b"], certDir: "/pki", certificateKey: "k", cni: "bridge", wait: "node",
       controlPlaneEndpoint: "vip:6443", criSocket: "unix:///x", featureGates: { A: true, B: false }, ignorePreflightErrors: ["Swap", "Mem"], imageRepository: "r",
       kubernetesVersion: "v1.36.2", nodeName: "cp1", patches: "/p", podNetworkCidr: "10.1.0.0/16", serviceCidr: "10.2.0.0/16", serviceDnsDomain: "d", skipPhases: ["addon/coredns"], token: "t", tokenTtl: "0",
     },

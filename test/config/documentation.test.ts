@@ -33,7 +33,7 @@ test("docs/configuration.md has an example that sets every field and is accepted
   const { loaded } = checkFile({ name: "example.yaml", text: example }, plainFacts());
   assert.deepEqual(Object.keys(loaded.documents[0]?.value ?? {}).sort(), Object.keys(installConfiguration.fields).sort());
   assert.deepEqual(resolveInitConfig({ options: {}, facts: plainFacts(), file: { name: "example.yaml", text: example } }).config.install, {
-    cni: "bridge", serviceRoute: "Never", waitForAddons: false, signaturePolicy: "Require", trustedKeys: ["sha256:1e4f7c0a9d2b58e36a7f41c09be2d5836f0a1c7be94d2358a6f01b7c3e9d4a52"], ha: false,
+    cni: "bridge", serviceRoute: "Never", waitFor: "none", signaturePolicy: "Require", trustedKeys: ["sha256:1e4f7c0a9d2b58e36a7f41c09be2d5836f0a1c7be94d2358a6f01b7c3e9d4a52"], ha: false,
   });
 });
 

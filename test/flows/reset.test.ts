@@ -171,6 +171,25 @@ describe("reset of a surveyed machine", () => {
     assert.deepEqual(told(await reset(on)), planned);
   });
 
+  test("keeps the directory of CNI configurations until the runtime of ours is stopped, which would end without it, and makes systemd forget that it failed", async () => {
+    const on = bench({ files: { "/etc/systemd/system/containerd.service": "[Service]\nExecStart=/usr/local/bin/containerd\n[Install]\n" } });
+    await on.run([places, { kind: "unit", id: "unit/containerd.service", name: "containerd.service", enabled: true, running: true, fingerprint: "1" }]);
+    on.host.files.plant("/etc/cni/net.d/10-flannel.conflist", "x");
+    const { unit, unitCommand } = on.host;
+    let failed = false;
+    on.host.unitCommand = async (name, command) => {
+      failed = command === "stop" || (failed && command !== "reset-failed");
+      await unitCommand.call(on.host, name, command);
+    };
+    on.host.unit = async (name) => ({ ...(await unit.call(on.host, name)), ...(failed ? { active: "failed" } : {}) });
+    const from = on.host.ledger.writes.length;
+    const ran = await reset(on);
+    assert.ok(ran.outcome.ok, words(ran.outcome));
+    const writes = on.host.ledger.writes.slice(from).filter((write) => /systemctl|cni/.test(write));
+    assert.deepEqual(writes.slice(0, 2), ["systemctl stop containerd.service", "systemctl reset-failed containerd.service"]);
+    assert.deepEqual(writes.slice(-2), ["remove /etc/cni/net.d", "remove /etc/cni"]);
+  });
+
   test("puts back kernel settings that the kubelet changed, unless somebody changed them since", async () => {
     for (const since of ["1", "2"]) {
       const on = bench({ sysctls: { "vm.overcommit_memory": "0" } });

@@ -78,6 +78,20 @@ test("hasImage of another runtime holds when it knows every name by other means"
   });
 });
 
+test("inventory of another runtime tells images and their containers, nobody's ownership, and nothing is ever released there", async () => {
+  const answers: Record<string, Answer> = {
+    Version: version,
+    ListImages: () => ({ images: [{ id: "sha256:a", repoTags: ["registry.test/app:v1"], size: 100, pinned: true }, { id: "sha256:b", repoDigests: ["registry.test/other@sha256:c"], size: 50 }] }),
+    ListContainers: () => ({ containers: [{ id: "1", imageRef: "sha256:a" }, { id: "2", imageRef: "sha256:a" }] }),
+  };
+  await withRuntime(answers, async (runtime) => {
+    assert.deepEqual((await runtime.inventory()).map(({ id, size, pinned, owners, ours, users }) => [id, size, pinned, owners, ours, users]), [
+      ["sha256:a", 100, true, [], undefined, 2], ["sha256:b", 50, false, [], undefined, 0],
+    ]);
+    assert.equal(await runtime.releaseImage("sha256:b", []), "owned");
+  });
+});
+
 test("status reads false conditions, containerd 1.7's configuration and leaves advice out", async () => {
   const config = { sandboxImage: "registry.test/pause:3.8", containerd: { defaultRuntimeName: "runc", runtimes: { runc: { options: { SystemdCgroup: false } } } } };
   const answers: Record<string, Answer> = {

@@ -50,8 +50,8 @@ const QUESTIONS: Readonly<Record<string, string>> = {
   "unit file": "systemctl list-unit-files --no-legend --plain | awk '{print $1, $2}'",
   // Devices come and go with udev's work. A unit of ours that waits for the network reaches this target, and it stays reached.
   unit: "systemctl list-units --all --no-legend --plain | awk '$1 !~ /[.]device$|^network-online[.]target$/ {print $1, $2, $3, $4}'",
-  // Without this look itself.
-  process: "ps -eo ppid=,user=,args= --sort=args | awk -v me=$$ '$1 != me && $0 !~ /snapshot of the machine/ {$1 = \"\"; print}'",
+  // Without this look itself, and without those whom udev calls when interfaces and disks of any host on this kernel come and go.
+  process: "ps -eo ppid=,user=,args= --sort=args | awk -v me=$$ '$1 != me && $0 !~ /snapshot of the machine|[(]udev-worker[)]/ {$1 = \"\"; print}'",
   mount: "awk '{for (i = 7; $i != \"-\"; i++); print $5, $(i + 1), $(i + 2)}' /proc/1/mountinfo",
   interface: "ip -o link | sed 's/^[0-9]*: //'",
   address: "ip -o addr | sed 's/^[0-9]*: //'",

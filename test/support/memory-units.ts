@@ -1,5 +1,5 @@
 /** systemd in memory: unit files are read when first needed and after a daemon-reload only, so a forgotten reload shows. */
-import type { UnitState } from "../../src/host/types.ts";
+import type { Host, UnitState } from "../../src/host/types.ts";
 import { errno, type MemoryFiles } from "./memory-files.ts";
 
 const unitDirectories = ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
@@ -20,7 +20,7 @@ interface Running {
   starts: number;
 }
 
-export type UnitCommand = "start" | "restart" | "stop" | "enable" | "disable";
+export type UnitCommand = Parameters<Host["unitCommand"]>[1];
 
 export class MemoryUnits {
   readonly #files: MemoryFiles;
@@ -73,6 +73,9 @@ export class MemoryUnits {
     switch (command) {
       case "enable": this.#enabled.add(name); return;
       case "disable": this.#enabled.delete(name); return;
+      case "reset-failed":
+        if (this.#running.get(name)?.active === "failed") this.#running.delete(name);
+        return;
       case "stop":
         if (this.#running.delete(name)) this.onStop(name);
         return;

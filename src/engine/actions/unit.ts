@@ -67,6 +67,11 @@ export const unit: Handler<UnitAction> = {
       await host.unitCommand(name, "stop");
       done.push("stopped");
     }
+    // systemd remembers a failure, also of a unit whose file is gone; a stop that took too long is one.
+    if (undo["active"] !== true && (await host.unit(name)).active === "failed") {
+      await host.unitCommand(name, "reset-failed");
+      done.push("its failure forgotten");
+    }
     if (undo["enabled"] !== true && state.exists && state.enabled) {
       await host.unitCommand(name, "disable");
       done.push("disabled");
