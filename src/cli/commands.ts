@@ -92,7 +92,7 @@ export const commands: readonly Command[] = [
     description:
       "Stops the node and removes what this program made (files, units, routes, settings) and what the cluster left: pods, mounts, volumes, logs, the data of "
       + "etcd and of the carried containerd, interfaces and packet-filter rules. What was on the machine before stays, and what was changed is put back. The data of "
-      + "the cluster on this node is lost.\n\nA control plane leaves etcd first; the last healthy member is refused. No API server has to answer. "
+      + "the cluster on this node is lost.\n\nA control plane leaves etcd first; the last healthy member is refused. No API server has to answer, and no room has to be on the disk. "
       + "It goes on after a failure, tells all of them at the end, and can be run again.\n\nOn a terminal you are asked for the node's name; scripts pass --yes. "
       + "\"kubestick reset phase --help\" lists the phases, each of which can be run alone.",
     examples: [

@@ -6,7 +6,7 @@ import { assertRefusal, initOk } from "../support/e2e-init.ts";
 import { join, joinKilledAfter, joinOk, wordsOf } from "../support/e2e-join.ts";
 import { refusedJoins } from "../support/e2e-join-refusals.ts";
 import { scenario } from "../support/e2e-scenario.ts";
-import { changes, kernelState, snapshot } from "../support/e2e-snapshot.ts";
+import { changes, kernelState, machine, snapshot, type Snapshot } from "../support/e2e-snapshot.ts";
 import type { TestHost } from "../support/hosts/test-host.ts";
 
 const KILL_POINTS = [
@@ -20,6 +20,8 @@ scenario("join", ({ boot, remove }) => {
   let cp2: TestHost;
   let cp3: TestHost;
   let w1: TestHost;
+  /** By host: as it was before anything was done to it. */
+  const bare = new Map<string, Snapshot>();
   let asControlPlane: readonly string[];
   let asWorker: readonly string[];
 
@@ -55,6 +57,7 @@ scenario("join", ({ boot, remove }) => {
   });
 
   test("a worker joins, and joining again changes nothing", async (t) => {
+    bare.set("w1", await machine(w1));
     const started = performance.now();
     await joinOk(w1, asWorker);
     t.diagnostic(`joined in ${Math.round(performance.now() - started)} ms`);
@@ -68,6 +71,7 @@ scenario("join", ({ boot, remove }) => {
       const host = await boot({ name });
       if (name === "cp2") cp2 = host;
       else cp3 = host;
+      bare.set(name, await machine(host));
       const started = performance.now();
       await joinOk(host, asControlPlane);
       t.diagnostic(`${name} joined in ${Math.round(performance.now() - started)} ms`);
@@ -94,6 +98,10 @@ scenario("join", ({ boot, remove }) => {
     assert.ok((await failedFor) < 15_000, `the API still failed from w1 after ${Math.round(await failedFor)} ms`);
     const w2 = await boot({ name: "w2" });
     await joinOk(w2, [`${cp2.address}:6443`, ...asWorker.slice(1)]);
+    // What would stop the cluster now is no question of a habit such as -f.
+    const refused = await cp3.run(["./kubestick", "reset", "--force"], { timeoutMs: 120_000 });
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.match(refused.stderr, /RESET_REFUSED[^]*without cp3 only 1 of the 2 other members of etcd answer \(not cp1\)[^]*--ignore-preflight-errors=EtcdMember/i);
     await cp1.boot();
     await untilAllReady(cp2, ["cp1", "cp2", "cp3", "w1", "w2"], 240_000);
     assert.deepEqual(await etcdMembers(cp2), ["cp1", "cp2", "cp3"]);
@@ -112,22 +120,24 @@ scenario("join", ({ boot, remove }) => {
     assert.deepEqual(await etcdMembers(cp1), ["cp1", "cp2", "cp3"]);
   });
 
-  test("reset takes a control plane out of etcd, and it joins again in spite of being killed eleven times", async () => {
+  test("reset takes a control plane out of etcd and gives back its machine, and it joins again in spite of being killed eleven times", async () => {
     const gone = await cp3.run(["./kubestick", "reset", "--yes"], { timeoutMs: 300_000 });
     assert.equal(gone.code, 0, `${gone.stderr.slice(-6000)}`);
     assert.deepEqual(await etcdMembers(cp1), ["cp1", "cp2"]);
+    const left = changes(bare.get("cp3") as Snapshot, await machine(cp3));
     assert.equal((await kubectl(cp1, ["delete", "node", "cp3"])).code, 0);
     // Kills on one way, each at something only the run itself can bring about, the last ones with a learner in etcd and with a kubelet that has begun.
     for (const point of KILL_POINTS) await joinKilledAfter(cp3, asControlPlane, point);
     await joinOk(cp3, asControlPlane);
     await untilAllReady(cp1, ["cp1", "cp2", "cp3", "w1"], 240_000);
     assert.deepEqual(await etcdMembers(cp1), ["cp1", "cp2", "cp3"]);
+    assert.deepEqual(left, []);
   });
 
-  test("reset of a worker leaves the cluster as it was without it", async () => {
+  test("reset of a worker gives back its machine and leaves the cluster as it was without it", async () => {
     const done = await w1.run(["./kubestick", "reset", "--yes"], { timeoutMs: 300_000 });
     assert.equal(done.code, 0, done.stderr.slice(-6000));
-    assert.equal(await w1.check(["sh", "-c", "ls -d /etc/kubernetes /var/lib/kubestick /usr/local/bin/kubelet 2>/dev/null || true"]), "");
+    assert.deepEqual(changes(bare.get("w1") as Snapshot, await machine(w1)), []);
     assert.equal((await kubectl(cp1, ["delete", "node", "w1"])).code, 0);
     await untilAllReady(cp1, ["cp1", "cp2", "cp3"], 60_000);
   });

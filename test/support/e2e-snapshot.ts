@@ -65,7 +65,7 @@ const QUESTIONS: Readonly<Record<string, string>> = {
 };
 
 /** Settings that are counters or change by themselves. */
-const RESTLESS_SETTINGS = /^(fs\.(dentry-state|file-nr|inode-(nr|state)|quota\.|aio-nr)|kernel\.(random\.|ns_last_pid|pty\.nr|sched_domain)|net\.netfilter\.nf_conntrack_count|vm\.(stat|drop))/;
+const RESTLESS_SETTINGS = /^(fs\.(dentry-state|file-nr|inode-(nr|state)|quota\.|aio-nr)|kernel\.(random\.|perf_event_max_sample_rate|hung_task_|tainted|ns_last_pid|pty\.nr|sched_domain)|net\.netfilter\.nf_conntrack_count|vm\.(stat|drop))/;
 
 /** Units, processes, mounts, network, settings, control groups: `sysctl net.ipv4.ip_forward = 0` and the like. */
 async function running(host: TestHost): Promise<Snapshot> {
