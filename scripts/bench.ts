@@ -2,6 +2,7 @@
  * `npm run bench`: how long the executable takes to start, beside the bare Node executable inside it. Numbers only; they judge nothing.
  *
  *   node scripts/bench.ts [--runs 25] [--executable dist/kubestick-linux-amd64]
+ *   node scripts/bench.ts --hosts [--runs 5] [--json]                from a bare host to Ready, beside the stock way: see bench/hosts.ts
  *   node scripts/bench.ts --side-load PACKAGE [--runs 5] [--json]     see bench/side-load.ts
  *
  * Runs alternate, so that a busy machine slows both; the smallest time is what the program costs, the median what a person meets.
@@ -14,7 +15,7 @@ import { nativeArch, nativeNode } from "./build/node-runtime.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const { values } = parseArgs({
-  options: { runs: { type: "string" }, "side-load": { type: "string" }, json: { type: "boolean", default: false }, executable: { type: "string", default: join(root, `dist/kubestick-linux-${nativeArch()}`) } },
+  options: { runs: { type: "string" }, "side-load": { type: "string" }, hosts: { type: "boolean", default: false }, json: { type: "boolean", default: false }, executable: { type: "string", default: join(root, `dist/kubestick-linux-${nativeArch()}`) } },
 });
 
 function timed(argv: readonly [string, ...string[]]): number {
@@ -29,8 +30,11 @@ function median(sorted: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-const runs = Number(values.runs ?? (values["side-load"] === undefined ? 25 : 5));
-if (values["side-load"] !== undefined) {
+const runs = Number(values.runs ?? (values["side-load"] === undefined && !values.hosts ? 25 : 5));
+if (values.hosts) {
+  const { benchHosts } = await import("./bench/hosts.ts");
+  await benchHosts({ rounds: runs, json: values.json });
+} else if (values["side-load"] !== undefined) {
   const { benchSideLoad } = await import("./bench/side-load.ts");
   await benchSideLoad({ package: values["side-load"], rounds: runs, json: values.json });
 } else if (!existsSync(values.executable)) {

@@ -113,7 +113,8 @@ interface Blob {
   open(): AsyncIterable<Uint8Array>;
 }
 
-async function gzipArchives(source: OpenedPackage, folder: string): Promise<readonly string[]> {
+/** One OCI archive for each image, with gzip layers, as people carry them. */
+export async function gzipArchives(source: OpenedPackage, folder: string): Promise<readonly string[]> {
   const made = new Map<string, Promise<Blob>>();
   const gzipped = (layer: PackageLayer): Promise<Blob> => {
     const known = made.get(layer.diffId);
