@@ -15,8 +15,11 @@ import { BlobCache } from "./blob-cache.ts";
 import { CHART_KIND, MANIFEST_KIND } from "./carried-kinds.ts";
 import { readChart } from "./chart.ts";
 import { collectLayers, describeImage, layerJobs, type ResolvedImage, type Stores } from "./collect.ts";
+import { EXECUTABLE } from "./damage.ts";
 import { Digester, digestOf } from "./digest.ts";
 import { ELF_MAGIC } from "./elf.ts";
+import { isFileName } from "./extract.ts";
+import { packageCorrupt } from "./failures.ts";
 import { CHUNK_SIZE } from "./file-bytes.ts";
 import { HttpClient } from "./http.ts";
 import { collect, viewImage } from "./image.ts";
@@ -256,9 +259,12 @@ class Addition {
     const incoming = new Map(this.#documents.map(({ document }) => [keyOf(document), document]));
     const carried = [...index.documents.filter((document) => !incoming.has(keyOf(document)) && !isProvenance(document)), ...incoming.values()];
     fresh.push(...this.#documents.map(({ entry }) => entry));
+    const program = await readProgram(this.#options.base, index.executable, this.#options.signal);
+    // A signature was checked over the index, and this is the one part of the base that is not read through it.
+    if (program.digest !== index.executable.digest) throw packageCorrupt(this.#base.path, EXECUTABLE, "its bytes are not the ones that were packed");
     // What the base says of itself is not true of the new package.
     const provenance = provenanceDocuments({
-      content: { kubernetesVersion: index.kubernetesVersion, cni: index.cni, platforms }, documents: carried, program: await readProgram(this.#options.base, index.executable, this.#options.signal),
+      content: { kubernetesVersion: index.kubernetesVersion, cni: index.cni, platforms }, documents: carried, program,
       created: billTime(this.#options.sourceDateEpoch, all.flatMap(({ view }) => view.documents.get(view.config.digest) ?? []), await billTimeOf(this.#base)),
     });
     fresh.push(...provenance.map(({ entry }) => entry));
@@ -311,6 +317,7 @@ class Addition {
   }
 
   async #takeManifest(item: string, size: number): Promise<void> {
+    if (!isFileName(basename(item))) throw addFailed(item, "Its name has other characters than letters, digits and . _ + -, so that it could not be taken out of the package again everywhere.", "Rename the file.");
     if (size > MAX_MANIFEST) throw addFailed(item, `It has ${size} bytes; a manifest of more than ${MAX_MANIFEST} is not read.`, "Split it into several files.");
     const bytes = await collect(createReadStream(item) as AsyncIterable<Uint8Array>, MAX_MANIFEST);
     const manifest = readManifest(Buffer.from(bytes).toString("utf8"), item);

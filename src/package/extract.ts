@@ -5,6 +5,7 @@ import { KubestickError, errnoOf, isKubestickError, messageOf } from "../errors.
 import { temporaryName } from "./abandoned.ts";
 import { CHART_KIND, MANIFEST_KIND } from "./carried-kinds.ts";
 import { digestOf } from "./digest.ts";
+import { syncDirectory } from "./package-output.ts";
 import type { PackageDocument, PackageReader } from "./types.ts";
 
 export interface ExtractedFile {
@@ -31,11 +32,16 @@ export async function extractDocuments(reader: PackageReader, names: readonly st
   return planned.map(({ document: { kind, name }, path, what }) => ({ kind, name, path, what }));
 }
 
+/** What documents may be called: a name on any system, of this folder and no other. */
+export function isFileName(name: string): boolean {
+  return /^[A-Za-z0-9_][\w.+-]*$/.test(name);
+}
+
 type Failed = (happened: string, next: string, cause?: unknown) => KubestickError;
 
 async function place(document: PackageDocument, all: readonly PackageDocument[], directory: string, failed: Failed): Promise<{ readonly path: string; readonly what: ExtractedFile["what"] }> {
   // Written as root, perhaps, from a name that a stranger chose.
-  if (!/^[A-Za-z0-9_][\w.+-]*$/.test(document.name)) throw failed(`The name ${JSON.stringify(document.name)} is none for a file.`, "Make the package again; this one was not written by kubestick.");
+  if (!isFileName(document.name)) throw failed(`The name ${JSON.stringify(document.name)} is none for a file.`, "Make the package again; this one was not written by kubestick.");
   const twins = all.filter(({ name }) => name === document.name).length > 1;
   const path = join(directory, twins ? `${document.kind}-${document.name}` : document.name);
   const present = await readFile(path).catch((error: unknown) => {
@@ -53,14 +59,14 @@ async function write(reader: PackageReader, { digest }: PackageDocument, path: s
   try {
     const file = await open(temporary, "wx", 0o644);
     try {
-      for await (const chunk of reader.open(digest)) await file.write(chunk);
+      // A disk that fills up takes a part of a chunk and says so at the next one only.
+      for await (const chunk of reader.open(digest)) for (let written = 0; written < chunk.length; ) written += (await file.write(chunk, written)).bytesWritten;
       await file.sync();
     } finally {
       await file.close();
     }
     await rename(temporary, path);
-    const folder = await open(dirname(path), "r");
-    await folder.sync().finally(() => folder.close());
+    await syncDirectory(dirname(path));
   } catch (error) {
     await rm(temporary, { force: true });
     throw isKubestickError(error) ? error : failed(`${path} could not be written: ${messageOf(error)}.`, "Free some space or name another folder with -o.", error);

@@ -58,10 +58,13 @@ export async function* findTrees(path: string, spool: string, depth = 0): AsyncG
 }
 
 function directoryTree(path: string): FileTree {
+  // Names come from a file in it, and must not lead out of it.
+  const inside = (name: string): boolean => !name.startsWith("/") && !name.split("/").includes("..");
   return {
     path,
-    has: (name) => stat(join(path, name)).then((found) => found.isFile(), () => false),
+    has: (name) => (inside(name) ? stat(join(path, name)).then((found) => found.isFile(), () => false) : Promise.resolve(false)),
     read: async function* (name, start = 0) {
+      if (!inside(name)) throw archiveInvalid(path, `${JSON.stringify(name)} leads out of it`);
       try {
         yield* createReadStream(join(path, name), { start }) as AsyncIterable<Uint8Array>;
       } catch (error) {

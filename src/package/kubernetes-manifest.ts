@@ -1,7 +1,7 @@
 /**
  * Kubernetes manifests that a package carries: read strictly when they are added, because nobody is there to mend them where they are applied.
  */
-import { LineCounter, parseAllDocuments, type Document } from "yaml";
+import { LineCounter, parseAllDocuments, type Document, type DocumentOptions, type SchemaOptions } from "yaml";
 import { KubestickError } from "../errors.ts";
 import { canonicalOrUndefined } from "./reference.ts";
 
@@ -31,10 +31,15 @@ export interface ReadManifest {
   readonly images: readonly ManifestImage[];
 }
 
+/** YAML as kubectl reads it, 1.1: `0644` is octal, `<<` merges. But for dates and times of day, which stay texts there. */
+export const kubernetesYaml: SchemaOptions & DocumentOptions = {
+  version: "1.1", customTags: (tags) => tags.filter((tag) => typeof tag === "string" || (tag.tag !== "tag:yaml.org,2002:timestamp" && tag.format !== "TIME")),
+};
+
 /** Throws MANIFEST_INVALID with everything that is wrong, each with its line. */
 export function readManifest(text: string, path: string): ReadManifest {
   const lines = new LineCounter();
-  const documents = parseAllDocuments(text, { lineCounter: lines }) as Document.Parsed[];
+  const documents = parseAllDocuments(text, { ...kubernetesYaml, lineCounter: lines }) as Document.Parsed[];
   const problems: string[] = [];
   const objects: ManifestObject[] = [];
   const images: ManifestImage[] = [];

@@ -285,6 +285,8 @@ function list(value: unknown, where: string): readonly unknown[] {
 
 function text(value: unknown, where: string): string {
   if (typeof value !== "string" || value.length === 0 || value.length > 4096) refuse(where, "must be a text of 1 to 4096 characters");
+  // It is shown on terminals: a line break or an escape sequence could put words beside it that nobody signed.
+  if (/[\p{C}\p{Zl}\p{Zp}]/u.test(value)) refuse(where, "must be a text without control characters");
   return value;
 }
 

@@ -239,7 +239,7 @@ class SourcePackage implements OpenedPackage {
     const buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
     for (let at = 0; at < entry.length && !inflate.destroyed; ) {
       const filled = await readInto(this.source, buffer.subarray(0, Math.min(buffer.length, entry.length - at)), entry.offset + at).catch((error: unknown) => {
-        throw packageUnreadable(this.path, error);
+        throw isKubestickError(error) ? error : packageUnreadable(this.path, error);
       });
       if (filled === 0) throw endsEarly(this.path, entry, at);
       hasher.update(buffer.subarray(0, filled));

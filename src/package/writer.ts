@@ -8,7 +8,9 @@ import { open, type FileHandle } from "node:fs/promises";
 import { KubestickError, isKubestickError, messageOf } from "../errors.ts";
 import { CHUNK_HASH_SIZE, ChunkList, chunkCount } from "./chunks.ts";
 import { Digester, digestOf } from "./digest.ts";
+import { EXECUTABLE } from "./damage.ts";
 import { readElf } from "./elf.ts";
+import { packageCorrupt } from "./failures.ts";
 import { readAt, readRange, scanRange } from "./file-bytes.ts";
 import { FOOTER_SIZE, HASH_CHUNK_SIZE, HEADER_SIZE, decodeHeader, encodeFooter, encodeHeader, payloadStartFor } from "./format.ts";
 import { encodeIndex } from "./package-index.ts";
@@ -52,6 +54,8 @@ export interface WrittenPackage {
 export interface BareExecutable {
   readonly arch: string;
   readonly length: number;
+  /** What it was when a package was put behind it; undefined when there is none. */
+  readonly packed?: Digest;
 }
 
 /** Throws PACK_EXECUTABLE when the file is no executable a package can be put behind. */
@@ -74,9 +78,10 @@ export async function inspectExecutable(path: string): Promise<BareExecutable> {
     if (elf.end > size) throw refuse(`It is cut: its headers describe ${elf.end} bytes, the file has ${size}.`);
     // Other bytes there (a signature, another tool's payload) would silently be lost.
     const next = await readAt(file, payloadStartFor(elf.end), PART_RECORD_SIZE);
-    const behind = size > elf.end && decodeHeader(next).is === "foreign" && decodePartRecord(next).is === "foreign";
+    const header = decodeHeader(next);
+    const behind = size > elf.end && header.is === "foreign" && decodePartRecord(next).is === "foreign";
     if (behind) throw refuse(`${size - elf.end} bytes follow the program that are no kubestick package.`);
-    return { arch: elf.arch, length: elf.end };
+    return { arch: elf.arch, length: elf.end, ...(header.is === "intact" ? { packed: header.value.executable } : {}) };
   } catch (error) {
     throw isKubestickError(error) ? error : refuse(`It cannot be read: ${messageOf(error)}.`, error);
   } finally {
@@ -122,6 +127,8 @@ export async function writePackage(options: WriteOptions): Promise<WrittenPackag
     };
     await scanRange(file, 0, bare.length, hash, signal);
     const executableDigest = executableDigester.digest();
+    // Else the new package would vouch for bytes that the one they come from does not know.
+    if (bare.packed !== undefined && bare.packed !== executableDigest) throw packageCorrupt(executable, EXECUTABLE, "its bytes are not the ones that were packed");
     const header = encodeHeader({ fileLength, executableLength: bare.length, executable: executableDigest });
 
     const { digest, files } = await writeOutput(output, { fileLength, plan }, async (out) => {

@@ -1,5 +1,5 @@
 /** Objects of the manifests that `package add` put into the package, in an order in which they can be applied. */
-import { parseAllDocuments } from "yaml";
+import { parseAllDocuments, type DocumentOptions, type SchemaOptions } from "yaml";
 import type { KubeObject } from "../cluster/types.ts";
 import type { PlanInput } from "../engine/types.ts";
 
@@ -20,13 +20,18 @@ const ranks: Readonly<Record<string, number>> = {
 };
 const usualRank = 3;
 
+/** As `package add` has read it (package/kubernetes-manifest.ts). */
+const kubernetesYaml: SchemaOptions & DocumentOptions = {
+  version: "1.1", customTags: (tags) => tags.filter((tag) => typeof tag === "string" || (tag.tag !== "tag:yaml.org,2002:timestamp" && tag.format !== "TIME")),
+};
+
 export async function carriedManifests({ pkg, carried }: Pick<PlanInput<never>, "pkg" | "carried">): Promise<readonly CarriedObject[]> {
   const objects: CarriedObject[] = [];
   for (const { kind, name, digest } of pkg?.documents ?? []) {
     if (kind !== "manifest" || carried === undefined) continue;
     const text = Buffer.from(await carried.read(digest)).toString("utf8");
     // Checked when it was added, so every document is an object with kind and name, or a list of such.
-    for (const document of parseAllDocuments(text)) objects.push(...flat(document.toJS()).map((value) => ({ value, from: name })));
+    for (const document of parseAllDocuments(text, kubernetesYaml)) objects.push(...flat(document.toJS()).map((value) => ({ value, from: name })));
   }
   return objects.map((object, at) => ({ object, at, rank: ranks[object.value.kind] ?? usualRank })).sort((a, b) => a.rank - b.rank || a.at - b.at).map(({ object }) => object);
 }

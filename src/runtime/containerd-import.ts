@@ -121,7 +121,12 @@ export class ContainerdImporter {
     return (await this.#unseen(image, names)).length === 0;
   }
 
+  /** Images that are one under several names come one after the other: the last step takes away every lease of that image. */
   async import(image: PackageImage, options: ImportOptions): Promise<void> {
+    await this.#inTurn(`image ${image.manifest.digest}`, () => this.#import(image, options));
+  }
+
+  async #import(image: PackageImage, options: ImportOptions): Promise<void> {
     const { signal } = options;
     const names = namesOf(image, options.alsoAs);
     const snapshots = await this.#unpacker();

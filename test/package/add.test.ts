@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { parseAllDocuments } from "yaml";
 import { KubestickError, isKubestickError } from "../../src/errors.ts";
 import { addToPackage, type AddEvent, type AddOptions, type AddResult } from "../../src/package/add.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { extractDocuments } from "../../src/package/extract.ts";
 import { pack } from "../../src/package/pack.ts";
+import { kubernetesYaml, readManifest } from "../../src/package/kubernetes-manifest.ts";
 import { isProvenance } from "../../src/package/provenance.ts";
 import { openPackage, type OpenedPackage } from "../../src/package/reader.ts";
 import { writeKeyPair } from "../../src/package/signing-key.ts";
@@ -219,6 +221,7 @@ test("package add refuses what it cannot use, by name, and writes nothing", asyn
     ["noname.yaml", `${deploy}---\napiVersion: v1\nkind: Pod\nmetadata: {generateName: x-}\n`, /line 15: document 3 \(Pod\) has no metadata\.name; with generateName/],
     ["kustomize.yaml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n", /kubectl kustomize DIR/],
     ["twice.yaml", `${deploy}---\n${deploy}`, /for 2 reasons, the first: line 15: apps\/Deployment shop\/web is described a second time, the first is in line 1/],
+    ["my shop.yaml", deploy, /Its name has other characters/],
     ["empty.yaml", "# nothing\n", /it has no object/],
     ["list.yaml", "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: ConfigMap}]\n", /item 1 of the List \(ConfigMap\) has no metadata\.name/],
     ["text.tar", "this is no archive".repeat(100), /not a complete image archive/],
@@ -251,6 +254,31 @@ test("package add stops at a damaged base, names the place and leaves no file", 
   assert.equal(error.code, "PACKAGE_CORRUPT");
   assert.match(error.happened, new RegExp(`bytes ${entry.offset} to `));
   await assert.rejects(stat(the.at("new")), { code: "ENOENT" });
+});
+
+test("package add does not vouch for a program whose bytes are not the packed ones", async () => {
+  await using the = await bench();
+  const bytes = await readFile(the.base);
+  const { length } = await verified(the.base, async ({ index }) => index.executable);
+  for (const place of [length - 1, Math.floor(length / 2)]) {
+    const changed = Buffer.from(bytes);
+    changed[place] = (changed[place] ?? 0) ^ 1;
+    const base = await the.write("changed", changed);
+    const error = await failure(the.add([await the.write("web.yaml", deployment("registry.k8s.io/pause:3.10.2"))], { base }));
+    assert.equal(error.code, "PACKAGE_CORRUPT");
+    assert.match(error.happened, /the executable is damaged/);
+    // Nor does pack, which takes such a file as its executable.
+    assert.equal((await failure(pack(the.world.options({ output: the.at("new"), executable: base }), ignore))).code, "PACKAGE_CORRUPT");
+    await assert.rejects(stat(the.at("new")), { code: "ENOENT" });
+  }
+});
+
+test("manifests are read as kubectl reads them: octal modes, merges, dates as texts", () => {
+  const text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\nbase: &b {a: 1}\nmodes: [0644, 0400, 0o440]\nmerged: {<<: *b, c: 2}\nday: 2026-11-26\nclock: 22:22\nyes: on\n";
+  const { objects } = readManifest(text, "x.yaml");
+  assert.equal(objects.length, 1);
+  const value = parseAllDocuments(text, kubernetesYaml).map((document) => document.toJS() as Record<string, unknown>)[0];
+  assert.deepEqual([value?.["modes"], value?.["merged"], value?.["day"], value?.["clock"]], [[420, 256, "0o440"], { a: 1, c: 2 }, "2026-11-26", "22:22"]);
 });
 
 test("package add of a bare executable says that it carries no package", async () => {

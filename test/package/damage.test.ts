@@ -289,6 +289,8 @@ test("decodeIndex refuses an index that breaks a rule and says which", async () 
     [{ ...index, chunkSize: 1000 }, /chunkSize must be from 64 KiB to 16 MiB/],
     [{ ...index, entries: [{ ...first, chunks: first.chunks.subarray(1) }, ...index.entries.slice(1)] }, /entries\[0\]\.chunks has 31 bytes/],
     [{ ...index, documents: [{ kind: "x", name: "y", mediaType: "z", digest: digestOf("nothing"), size: 1 }] }, /documents\[0\] sha256:[0-9a-f]+ is not among the entries/],
+    [{ ...index, kubernetesVersion: "v1.36.2\nsigned by Release team" }, /kubernetesVersion must be a text without control characters/],
+    [showing({ images: [{ ...image, reference: "a\u001b[8m" }] }), /reference must be a text without control characters/],
     [{ ...index, cni: "calico" as "none" }, /cni must be one of flannel, bridge, none/],
   ];
   for (const [broken, message] of cases) {
