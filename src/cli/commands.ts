@@ -76,7 +76,7 @@ export const commands: readonly Command[] = [
     summary: "Let this node reach all control planes, in a cluster made without --ha",
     description:
       "Makes a running cluster one that survives the loss of any control plane, without a load balancer: a haproxy on every node, under one name. Run it on every control plane, then on "
-      + "every worker, then once more on a control plane; in a cluster of one node, once. What cannot be done yet it says, and everything keeps working meanwhile: certificates, kubeconfigs, cluster-info and "
+      + "every worker, then once more on every control plane that had something left to do; in a cluster of one node, once. What cannot be done yet it says, and everything keeps working meanwhile: certificates, kubeconfigs, cluster-info and "
       + "kubeadm-config follow when all control planes are ready, kube-proxy when all nodes are. Nodes that join afterwards need nothing.\n\nA new cluster is made so from the beginning with init --ha.",
     examples: [
       { comment: "On this node", line: "kubestick ha enable" },

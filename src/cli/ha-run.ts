@@ -93,7 +93,7 @@ async function workerConfig(
   return joinedConfig({
     join, warnings: [], discoveryTimed: false, install: { cni: "none", serviceRoute: "Never", waitFor: "none", signaturePolicy: "Auto", trustedKeys: [], ha: true }, clusterText: data["ClusterConfiguration"] ?? "", facts,
     joining: {
-      role: "worker", server: node.server, clusterName: node.clusterName, caPem: node.caPem, caCertPath: node.caPath ?? "/etc/kubernetes/pki/ca.crt", identity: { token: "" }, kubelet: {}, apiServerVersion: "", controlPlanes,
+      role: "worker", server: controlPlanes[0] === undefined ? node.server : `https://${controlPlanes[0]}`, clusterName: node.clusterName, caPem: node.caPem, caCertPath: node.caPath ?? "/etc/kubernetes/pki/ca.crt", identity: { token: "" }, kubelet: {}, apiServerVersion: "", controlPlanes,
     },
   });
 }

@@ -2,6 +2,7 @@
  * The configuration of a node that joins, in two steps: what a person gave, with which the cluster is found; then, with what the cluster
  * says of itself, the one frozen configuration that every phase reads.
  */
+import { KubestickError } from "../errors.ts";
 import type { HostFacts } from "../host/types.ts";
 import { splitHostPort } from "./address.ts";
 import { readJoin, validateJoin, type JoinConfiguration, type JoinOptions } from "./join.ts";
@@ -71,6 +72,12 @@ export function joinedConfig({ join, install, joining, clusterText, facts, packa
   const cluster = clusterConfiguration({}, document, { cni: "none", ha: false }, kubernetesVersion, localAPIEndpoint.bindPort);
   // A worker's sandboxes are started by what its own package carries, which may be of an older minor than the control plane.
   const minor = parseVersion((join.controlPlane === undefined ? packageVersion : undefined) ?? kubernetesVersion)?.minor;
+  if (joining.controlPlanes !== undefined && cluster.controlPlaneEndpoint === undefined) {
+    throw new KubestickError({
+      code: "JOIN_ENDPOINT_ABSENT", attempted: `reading ${name}`, happened: "The cluster says that its nodes reach the control planes through haproxy, and names no controlPlaneEndpoint for it: something has taken that out.",
+      next: "On a control plane: kubestick ha enable   # it puts it back; then run the same command again",
+    });
+  }
   return deepFreeze({
     joining, cluster, install: { ...install, ha: joining.controlPlanes !== undefined }, version: versionFacts(minor ?? 36) ?? (versionFacts(36) as VersionFacts),
     init: {

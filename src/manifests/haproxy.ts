@@ -16,6 +16,8 @@ export const haproxyConfigPath = `${haproxyDirectory}/haproxy.cfg`;
 export const controlPlanesPath = `${haproxyDirectory}/control-planes.cfg`;
 export const haproxyHealthPort = 7444;
 const name = "kubestick-haproxy";
+/** Under which name and port a node's haproxy serves; also of kube-proxy's pods, which are replaced when it changes. */
+export const endpointAnnotation = "kubestick.io/endpoint";
 /** Of the mirror pod that the kubelet of a node shows. */
 export const haproxyPodName = (node: string): string => `${name}-${node}`;
 export const haproxyManifestPath = `/etc/kubernetes/manifests/${name}.yaml`;
@@ -28,13 +30,13 @@ export function haEndpoint({ cluster }: ResolvedConfig): { readonly host: string
 }
 
 /** `caPath`: with it the health check knows an API server of this cluster from whatever else may have its address one day. */
-export function haproxyPod(caPath: string, configurationHash: string): KubeObject {
+export function haproxyPod(caPath: string, endpoint: string, configurationHash: string): KubeObject {
   return {
     apiVersion: "v1",
     kind: "Pod",
     metadata: {
       // haproxy reads its members again by itself; for all else it is started anew, and a changed manifest does that.
-      annotations: { "kubestick.io/configuration": configurationHash },
+      annotations: { "kubestick.io/configuration": configurationHash, [endpointAnnotation]: endpoint },
       labels: { component: name, tier: "node" },
       name,
       namespace: namespaces.system,
@@ -95,13 +97,15 @@ export const apiServerSlice = { apiVersion: "discovery.k8s.io/v1", kind: "Endpoi
 
 /**
  * The list of servers as haproxy reads it: what is there already stays, line by line, because it may know more than this run; new ones come
- * at the end. Lines as `bundle/haproxy/refresh-control-planes` writes them: `    server <name> <address>`, gone ones with `# missing since <seconds>`.
+ * at the end. Lines as `bundle/haproxy/refresh-control-planes` writes them: `    server <name> <address>`, gone ones with `# missing since <seconds>`; its last line,
+ * `# told <sum>`, says which servers haproxy was told of, and stays too.
  */
 export function controlPlanesText(head: string, servers: readonly string[], found: string | undefined): string {
   const kept = found === undefined || !found.startsWith(head) ? [] : found.slice(head.length).split("\n").filter((line) => serverOf(line) !== undefined);
   const lines = new Map(kept.map((line) => [serverOf(line) as string, line]));
   for (const server of servers) if (!lines.has(server)) lines.set(server, `    server ${server.replaceAll(/[[\]]/g, "")} ${server}`);
-  return `${head}${[...lines.values()].join("\n")}\n`;
+  const told = found === undefined ? undefined : /^# told \d+$/m.exec(found)?.[0];
+  return `${head}${[...lines.values(), ...(told === undefined ? [] : [told])].join("\n")}\n`;
 }
 
 function serverOf(line: string): string | undefined {

@@ -3,6 +3,7 @@ import type { KubeObject } from "../cluster/types.ts";
 import type { ResolvedConfig } from "../config/types.ts";
 import { configMap, hashAnnotation } from "./component-config.ts";
 import { clusterEndpoint } from "./endpoints.ts";
+import { haEndpoint } from "./haproxy.ts";
 import { imageReference } from "./images.ts";
 import { kubeProxyConfiguration, type KubeProxyHost } from "./kube-proxy-config.ts";
 import { groups, namespaces } from "./names.ts";
@@ -27,7 +28,7 @@ export function kubeProxyObjects(config: ResolvedConfig, context: KubeProxyConte
   };
   return [
     configMap({ ...hashAnnotation(data, config.kubeProxy !== undefined), labels: { app: name }, ...metadata }, data),
-    daemonSet(imageReference(config, "kube-proxy"), context),
+    daemonSet(imageReference(config, "kube-proxy"), config.install.ha ? besideProxies(context, haEndpoint(config).host) : context, config.install.ha ? hostAliases(config) : undefined),
     { apiVersion: "v1", kind: "ServiceAccount", metadata },
     clusterRoleBinding("kubeadm:node-proxier", "system:node-proxier", [serviceAccountSubject(namespaces.system, name)]),
     role(namespaces.system, name, [getOnly("configmaps", name)]),
@@ -59,7 +60,20 @@ function inClusterKubeconfig(server: string): string {
   ].join("\n");
 }
 
-function daemonSet(image: string, context: KubeProxyContext): KubeObject {
+/** Go takes the name of this node's haproxy for one that a proxy has to be asked for. */
+function besideProxies(context: KubeProxyContext, host: string): KubeProxyContext {
+  const variables = Object.entries(context.proxyEnvironment);
+  if (!variables.some(([name, value]) => /^https?_proxy$/i.test(name) && value !== "")) return context;
+  const exceptions = variables.filter(([name]) => /^no_proxy$/i.test(name)).map(([name, value]) => [name, [...value.split(",").filter((part) => part.trim() !== ""), host].join(",")] as const);
+  return { ...context, proxyEnvironment: { ...context.proxyEnvironment, ...Object.fromEntries(exceptions.length === 0 ? [["NO_PROXY", host]] : exceptions) } };
+}
+
+/** The pod gets the node's /etc/hosts as it is when it starts; a boot may have written that anew a moment before. */
+export function hostAliases(config: ResolvedConfig): readonly Readonly<Record<string, unknown>>[] {
+  return [{ hostnames: [haEndpoint(config).host], ip: "127.0.0.1" }];
+}
+
+function daemonSet(image: string, context: KubeProxyContext, aliases: readonly Readonly<Record<string, unknown>>[] | undefined): KubeObject {
   return {
     apiVersion: "apps/v1",
     kind: "DaemonSet",
@@ -85,6 +99,7 @@ function daemonSet(image: string, context: KubeProxyContext): KubeObject {
               ],
             },
           ],
+          ...(aliases === undefined ? {} : { hostAliases: aliases }),
           hostNetwork: true,
           nodeSelector: { "kubernetes.io/os": "linux" },
           priorityClassName: "system-node-critical",

@@ -5,18 +5,21 @@
  * certificate come first and disturb nobody. The cluster names the new endpoint when every control plane has both, because from then on a client
  * may come to any of them under that name; kube-proxy, which all nodes share the settings of, follows when every node has a haproxy.
  */
-import { configMap, hashAnnotation } from "../manifests/component-config.ts";
+import { configMap, configMapHash, hashAnnotation } from "../manifests/component-config.ts";
 import type { ClusterReader, KubeObject, ObjectRef } from "../cluster/types.ts";
 import type { ResolvedConfig } from "../config/types.ts";
 import type { Action, Finding, Phase } from "../engine/types.ts";
+import { KubestickError } from "../errors.ts";
 import { clusterInfoObjects } from "../manifests/cluster-info.ts";
-import { haproxyHealthPort, haproxyImage, haproxyPodName } from "../manifests/haproxy.ts";
+import { endpointAnnotation, haEndpoint, haproxyHealthPort, haproxyImage, haproxyPodName } from "../manifests/haproxy.ts";
+import { hostAliases } from "../manifests/kube-proxy.ts";
 import { kubeadmConfigObjects } from "../manifests/kubeadm-config.ts";
 import { annotations, labels } from "../manifests/names.ts";
 import { clusterInfoKubeconfig, parseKubeconfig } from "../pki/kubeconfig.ts";
 import { file, fingerprint, image, object, unit, wait } from "./actions.ts";
 import { certs, type CertsOutput } from "./certs.ts";
 import { clusterEndpoint } from "../manifests/endpoints.ts";
+import { httpsProxyFor } from "./go-proxy.ts";
 import { kubeletConfPath } from "./kubeconfig.ts";
 import { decideMachine } from "./machine.ts";
 import { findingsOf } from "./preflight-check.ts";
@@ -98,7 +101,7 @@ export const haCluster: Phase<"cluster", { readonly certs: CertsOutput }, None> 
   needs: ["certs"],
   reads: { certs: [] },
   async plan({ config, cluster, read, from }) {
-    const waiting = await without(cluster, config, { labelSelector: labels.controlPlane });
+    const waiting = await without(reached(cluster), config, { labelSelector: labels.controlPlane });
     if (waiting.length > 0) return { actions: [], output: {}, findings: [later("the cluster keeps its endpoint for now", waiting)] };
     const timeout = config.init.timeouts.kubernetesAPICall;
     const server = clusterEndpoint(config);
@@ -122,28 +125,42 @@ export const haKubeProxy: Phase<"kube-proxy", None, None> = {
   title: "Let kube-proxy use the haproxy of its node",
   needs: [],
   async plan({ config, cluster }) {
-    const live = await cluster?.get(kubeProxyMap);
+    const live = await reached(cluster).get(kubeProxyMap);
     const data = (live?.["data"] ?? {}) as Readonly<Record<string, string>>;
     const kubeconfig = data["kubeconfig.conf"];
     // Somebody else's kube-proxy, or none.
     if (live === undefined || kubeconfig === undefined) return { actions: [], output: {} };
-    const waiting = await without(cluster, config, {});
+    const waiting = await without(reached(cluster), config, {});
     if (waiting.length > 0) return { actions: [], output: {}, findings: [later("kube-proxy keeps its endpoint for now", waiting)] };
+    const { host, port } = haEndpoint(config);
+    const proxy = httpsProxyFor(host, port, await proxiesOf(reached(cluster)));
+    if (proxy !== undefined) {
+      return { actions: [], output: {}, findings: [{
+        check: "HTTPProxy", severity: "warning", message: `kube-proxy keeps its endpoint, because it would ask a proxy for ${host}`,
+        hint: `Make it an exception: kubectl -n kube-system set env daemonset/kube-proxy NO_PROXY=$NO_PROXY,${host}   # then run the same command again`,
+      }] };
+    }
     const timeout = config.init.timeouts.kubernetesAPICall;
     const changed = { ...data, "kubeconfig.conf": kubeconfig.replace(/^(\s*server:).*$/m, `$1 ${clusterEndpoint(config)}`) };
-    // Who has changed it by hand has no hash there, and gets none.
-    const byHand = (live.metadata["annotations"] as Readonly<Record<string, string>> | undefined)?.[annotations.componentConfigHash] === undefined;
+    // A hash that does not fit tells kubeadm of somebody's hand, and stays so.
+    const byHand = (live.metadata["annotations"] as Readonly<Record<string, string>> | undefined)?.[annotations.componentConfigHash] !== configMapHash(data);
     const { name, namespace } = kubeProxyMap;
     return {
       actions: [
         object(configMap({ ...hashAnnotation(changed, byHand), name, namespace }, changed), "mutate", timeout),
         // It reads its kubeconfig once; pods of a changed template are replaced one node after the other.
-        object({ apiVersion: "apps/v1", kind: "DaemonSet", metadata: { name, namespace }, spec: { template: { metadata: { annotations: { "kubestick.io/endpoint": config.cluster.controlPlaneEndpoint } } } } }, "patch", timeout),
+        object({ apiVersion: "apps/v1", kind: "DaemonSet", metadata: { name, namespace }, spec: { template: { metadata: { annotations: { [endpointAnnotation]: config.cluster.controlPlaneEndpoint } }, spec: { hostAliases: hostAliases(config) } } } }, "patch", timeout),
       ],
       output: {},
     };
   },
 };
+
+/** The proxy variables that kube-proxy's pods have. */
+async function proxiesOf(cluster: ClusterReader): Promise<Readonly<Record<string, string>>> {
+  const daemonSet = (await cluster.get({ apiVersion: "apps/v1", kind: "DaemonSet", name: kubeProxyMap.name, namespace: kubeProxyMap.namespace })) as { readonly spec?: { readonly template?: { readonly spec?: { readonly containers?: readonly { readonly env?: readonly { readonly name: string; readonly value?: string }[] }[] } } } } | undefined;
+  return Object.fromEntries((daemonSet?.spec?.template?.spec?.containers ?? []).flatMap(({ env = [] }) => env.map(({ name, value = "" }) => [name, value] as const)));
+}
 
 /** A worker's kubelet; that of a control plane asks its own API server. */
 export const haKubelet: Phase<"kubelet", None, None> = {
@@ -164,13 +181,27 @@ function withServer(text: string, path: string, server: string): string {
 }
 
 /** Names of the nodes whose haproxy is not Ready; this one was waited for. */
-async function without(cluster: ClusterReader | undefined, config: ResolvedConfig, which: { readonly labelSelector?: string }): Promise<readonly string[]> {
+async function without(cluster: ClusterReader, config: ResolvedConfig, which: { readonly labelSelector?: string }): Promise<readonly string[]> {
   const own = config.init.nodeRegistration.name;
   const missing: string[] = [];
-  for (const { metadata: { name } } of (await cluster?.list("v1", "Node", which)) ?? []) {
-    if (name !== own && !isReady(await cluster?.get({ apiVersion: "v1", kind: "Pod", name: haproxyPodName(name), namespace: "kube-system" }))) missing.push(name);
+  for (const { metadata: { name } } of await cluster.list("v1", "Node", which)) {
+    if (name !== own && !serves(config, await cluster.get({ apiVersion: "v1", kind: "Pod", name: haproxyPodName(name), namespace: "kube-system" }))) missing.push(name);
   }
   return missing;
+}
+
+/** Ready, and under the name that the cluster is to have: else its API server's certificate lacks it. */
+function serves({ cluster }: ResolvedConfig, pod: KubeObject | undefined): boolean {
+  return isReady(pod) && (pod?.metadata["annotations"] as Readonly<Record<string, string>> | undefined)?.[endpointAnnotation] === cluster.controlPlaneEndpoint;
+}
+
+/** Who cannot be asked whether all are ready has not said that they are. */
+function reached(cluster: ClusterReader | undefined): ClusterReader {
+  if (cluster !== undefined) return cluster;
+  throw new KubestickError({
+    code: "CLUSTER_UNREACHABLE", attempted: "finding out whether the other nodes are ready for the new endpoint", happened: "The API server of this node does not answer.",
+    next: "See why: crictl ps -a --name kube-apiserver   # then run the same command again: it continues here",
+  });
 }
 
 function isReady(pod: KubeObject | undefined): boolean {

@@ -44,7 +44,7 @@ async function haActions({ config, read, assets }: PlanInput<unknown>): Promise<
     file(refreshPath, 0o755, refresh),
     file(servicePath, 0o644, service),
     file(timerPath, 0o644, timer),
-    file(haproxyManifestPath, 0o600, toYaml(haproxyPod(caPath(config), fingerprint(configuration, backend))), { parentMode: 0o700 }),
+    file(haproxyManifestPath, 0o600, toYaml(haproxyPod(caPath(config), config.cluster.controlPlaneEndpoint ?? "", fingerprint(configuration, backend))), { parentMode: 0o700 }),
     unit("kubestick-ha.timer", fingerprint(refresh, service, timer)),
   ];
 }

@@ -2,6 +2,7 @@
 import type { Action, Phase, PlanInput } from "../engine/types.ts";
 import type { HostReader } from "../host/types.ts";
 import { instanceConfigText, kubeletFiles, kubeletFlagsText, nodeKubeletConfiguration } from "../manifests/kubelet.ts";
+import { haproxyManifestPath } from "../manifests/haproxy.ts";
 import { kubeletDirectory } from "../manifests/names.ts";
 import { applyPatches } from "../manifests/patches.ts";
 import { staticPodPath } from "../manifests/static-pods.ts";
@@ -47,5 +48,7 @@ export async function kubeletStartFiles({ config, facts, read, from }: Input): P
  */
 async function staticPods(read: HostReader): Promise<readonly string[]> {
   const names = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
-  return await Promise.all(names.map(async (name) => (await read.readText(staticPodPath(name))) ?? ""));
+  // A node's haproxy, without which a worker's kubelet hears of no API server at all.
+  const haproxy = await read.readText(haproxyManifestPath);
+  return [...(await Promise.all(names.map(async (name) => (await read.readText(staticPodPath(name))) ?? ""))), ...(haproxy === undefined ? [] : [haproxy])];
 }

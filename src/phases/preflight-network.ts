@@ -24,6 +24,7 @@ export const networkChecks: readonly Check[] = [
     }]),
   },
   { name: "EndpointName", severity: "error", verifies: "with ha no line of /etc/hosts gives the endpoint's name to another machine", run: checkEndpointName },
+  { name: "HighAvailability", severity: "error", verifies: "a node that reaches its control planes through haproxy goes on doing so", run: checkStillHa },
   { name: "FileContent-*", severity: "error", verifies: "forwarding of packets is on, or can be switched on", run: checkForwarding },
 ];
 
@@ -118,6 +119,12 @@ async function checkEndpointName({ config, read }: Input): Promise<readonly Seen
   const other = ((await read.readText("/etc/hosts")) ?? "").split("\n").map((line) => (line.split("#")[0] ?? "").trim().split(/\s+/))
     .find(([address, ...names]) => address !== "127.0.0.1" && names.some((name) => name.toLowerCase() === host));
   return other === undefined ? [] : [{ message: `/etc/hosts says that ${host} is ${other[0] ?? ""}`, hint: "With ha each node reaches the control planes under that name through its own haproxy, on 127.0.0.1. Take that line out, or choose another name: controlPlaneEndpoint." }];
+}
+
+/** Without it the stored configuration would lose the endpoint, and no further node could join. */
+async function checkStillHa({ config, read }: Input): Promise<readonly Seen[]> {
+  if (config.joining !== undefined || config.install.ha || (await read.stat(haproxyManifestPath)) === undefined) return [];
+  return [{ message: "the nodes of this cluster reach its control planes through haproxy (--ha), and this configuration says nothing of it", hint: "Add --ha, with the same --control-plane-endpoint if there was one, or ha: true in the InstallConfiguration. `kubestick reset` takes the node apart instead." }];
 }
 
 /** The node phase switches forwarding on, so what is off now is no finding; what cannot be switched on is one. */

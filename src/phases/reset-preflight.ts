@@ -27,8 +27,9 @@ export const resetPreflight: ResetPhase = {
   async plan(input) {
     const { read, recorded, survey, force, dryRun } = input;
     const findings: Finding[] = [];
-    const danger = recorded || force || dryRun ? (await etcdStanding(input))?.danger : undefined;
-    // Not for --force, which people give to be asked no question.
+    const standing = recorded || force || dryRun ? await etcdStanding(input) : undefined;
+    const danger = standing?.danger ?? standing?.findings.find(({ severity }) => severity === "error");
+    // Before the data goes. Not for --force alone where the last healthy member is concerned: people give it to be asked no question.
     if (danger !== undefined) findings.push({ ...danger, severity: dryRun ? "warning" : "error" });
     const found: string[] = [];
     for (const path of traces) if ((await read.stat(path)) !== undefined) found.push(path);

@@ -74,7 +74,7 @@ test("on the only node everything follows at once, a second time nothing is left
 test("the cluster keeps its endpoint until every control plane has a haproxy, and kube-proxy until every node has one", async () => {
   const world = await initialised();
   const plant = (name: string, labels: Readonly<Record<string, string>>): void => { world.cluster.plant({ apiVersion: "v1", kind: "Node", metadata: { name, labels }, spec: {}, status: {} }); };
-  const haproxyOn = (name: string): void => { world.cluster.plant({ apiVersion: "v1", kind: "Pod", metadata: { name: `kubestick-haproxy-${name}`, namespace: "kube-system" }, status: { conditions: [{ type: "Ready", status: "True" }] } }); };
+  const haproxyOn = (name: string, serves = endpoint): void => { world.cluster.plant({ apiVersion: "v1", kind: "Pod", metadata: { name: `kubestick-haproxy-${name}`, namespace: "kube-system", annotations: { "kubestick.io/endpoint": serves } }, status: { conditions: [{ type: "Ready", status: "True" }] } }); };
   plant("cp2", { "node-role.kubernetes.io/control-plane": "" });
   plant("w1", {});
   const told = ({ events }: Ran): readonly string[] => events.flatMap((event) => (event.type === "finding" && event.finding.check === "NextStep" ? [event.finding.message] : []));
@@ -85,6 +85,9 @@ test("the cluster keeps its endpoint until every control plane has a haproxy, an
   assert.equal(statuses(first).get("file/etc/kubernetes/pki/apiserver.crt"), "applied");
   assert.equal(data(world, "kubeadm-config")["InstallConfiguration"], undefined);
 
+  // One under another name is none: that API server's certificate lacks this one.
+  haproxyOn("cp2", "other.example:7443");
+  assert.equal(told(await enable(world))[0], "the cluster keeps its endpoint for now, because cp2 has no haproxy yet");
   haproxyOn("cp2");
   const second = await enable(world);
   assert.deepEqual(told(second), ["kube-proxy keeps its endpoint for now, because w1 has no haproxy yet"]);
@@ -94,6 +97,31 @@ test("the cluster keeps its endpoint until every control plane has a haproxy, an
   haproxyOn("w1");
   assert.deepEqual(told(await enable(world)), []);
   assert.match(data(world, "kube-proxy")["kubeconfig.conf"] ?? "", /7443/);
+});
+
+test("kube-proxy is left alone while it would ask a proxy for the endpoint, and its hash stays as a hand has left it", async () => {
+  const world = await initialised();
+  const daemonSet = { apiVersion: "apps/v1", kind: "DaemonSet", name: "kube-proxy", namespace: "kube-system" } as const;
+  const live = structuredClone(world.cluster.live(daemonSet)) as unknown as { metadata: object; spec: { template: { spec: { containers: { env: { name: string; value: string }[] }[] } } } };
+  const env = live.spec.template.spec.containers[0]?.env ?? [];
+  env.push({ name: "HTTPS_PROXY", value: "http://proxy.example:3128" });
+  world.cluster.plant(live as never);
+  const first = await enable(world);
+  assert.equal(first.outcome.ok, true, JSON.stringify(first.outcome));
+  assert.ok(first.events.some((event) => event.type === "finding" && event.finding.check === "HTTPProxy" && event.finding.message.includes("kube-api.kubernetes.internal")));
+  assert.doesNotMatch(data(world, "kube-proxy")["kubeconfig.conf"] ?? "", /7443/);
+
+  env.push({ name: "NO_PROXY", value: "192.0.2.0/24,kube-api.kubernetes.internal" });
+  world.cluster.plant(live as never);
+  const map = structuredClone(world.cluster.live({ ...cluster, kind: "ConfigMap", name: "kube-proxy" })) as unknown as { metadata: { annotations: Record<string, string> }; data: Record<string, string> };
+  map.data["config.conf"] = `${map.data["config.conf"] ?? ""}\n# by hand`;
+  const hash = map.metadata.annotations["kubeadm.kubernetes.io/component-config.hash"];
+  world.cluster.plant(map as never);
+  await enable(world);
+  assert.match(data(world, "kube-proxy")["kubeconfig.conf"] ?? "", /7443/);
+  assert.match(data(world, "kube-proxy")["config.conf"] ?? "", /# by hand/);
+  const after = world.cluster.live({ ...cluster, kind: "ConfigMap", name: "kube-proxy" })?.metadata["annotations"] as Record<string, string>;
+  assert.equal(after["kubeadm.kubernetes.io/component-config.hash"], hash);
 });
 
 test("a cluster that has an endpoint of this kind already keeps its name", async () => {

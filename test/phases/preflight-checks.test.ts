@@ -93,6 +93,7 @@ const rows: readonly Row[] = [
   { what: "an address of another machine", options: { apiserverAdvertiseAddress: "192.0.2.99" }, finds: ["warning AdvertiseAddress"], seen: /192\.0\.2\.99/, cure: /--apiserver-advertise-address/ },
   { what: "haproxy's port taken", options: { ha: true }, facts: good({ listening: [{ port: 7443, address: "*", pid: 77, process: "nginx" }] }), pkg: packageIndexFor(config, [...network, haproxyImage]), finds: ["error Port-7443"], cure: /haproxy needs it/ },
   { what: "the endpoint's name given to another machine", options: { ha: true }, files: { "/etc/hosts": "127.0.0.1 localhost\n192.0.2.9 gate kube-api.kubernetes.internal\n" }, pkg: packageIndexFor(config, [...network, haproxyImage]), finds: ["error EndpointName"], seen: /kube-api\.kubernetes\.internal is 192\.0\.2\.9/, cure: /Take that line out/ },
+  { what: "a node that has a haproxy, without ha", files: { "/etc/kubernetes/manifests/kubestick-haproxy.yaml": "x" }, finds: ["error HighAvailability"], seen: /through haproxy/, cure: /Add --ha/ },
   { what: "a package without haproxy, with ha", options: { ha: true }, finds: ["error ImagePull"], seen: /haproxy/, cure: /pack/ },
   { what: "forwarding off", sysctls: { "net.ipv4.ip_forward": "0" }, finds: [] },
   { what: "forwarding off for good", facts: good({ readOnlySysctls: ["net.ipv4.ip_forward"] }), finds: ["error FileContent--proc-sys-net-ipv4-ip_forward"], seen: /ip_forward is 0/, cure: /sysctl -w net\.ipv4\.ip_forward=1/ },
