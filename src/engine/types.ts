@@ -197,7 +197,7 @@ export type Probe =
   | { readonly type: "kubelet-certificate"; readonly kubeconfig: string; readonly node: string; readonly socket: string }
   /** `as`: whose kubeconfig asks; a worker has no other than its kubelet's. */
   | { readonly type: "node-ready"; readonly node: string; readonly socket: string; readonly as?: "kubelet" }
-  /** All pods of these namespaces on this node Ready, and at least one for each named workload. */
+  /** All pods of these namespaces on this node Ready, and at least one for each named workload; where these are all of kind Pod, they alone. */
   | { readonly type: "workloads"; readonly workloads: readonly ObjectRef[]; readonly node: string; readonly socket: string; readonly as?: "kubelet" };
 
 /**

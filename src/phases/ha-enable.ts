@@ -83,12 +83,13 @@ export const haWait: Phase<"wait-ha", None, None> = {
     const { timeouts, nodeRegistration } = config.init;
     const socket = nodeRegistration.criSocket;
     const { credentials, caPath } = parseKubeconfig((await read.readText(kubeletConfPath)) ?? "", kubeletConfPath);
-    const shown = "certificatePath" in credentials ? { certificate: credentials.certificatePath, key: credentials.keyPath } : {};
+    const identity = "certificatePath" in credentials ? { certificate: credentials.certificatePath, key: credentials.keyPath } : {};
     const ca = config.joining?.caCertPath ?? caPath ?? `${config.cluster.certificatesDir}/ca.crt`;
     return {
       actions: [
         wait("haproxy", "haproxy runs", { type: "http", url: `http://127.0.0.1:${haproxyHealthPort}/healthz`, component: "haproxy", socket }, timeouts.controlPlaneComponentHealthCheck),
-        wait("endpoint", `The API server answers at ${config.cluster.controlPlaneEndpoint ?? ""}`, { type: "http", url: `${clusterEndpoint(config)}/livez`, component: "kube-apiserver", ca, socket, ...shown }, timeouts.controlPlaneComponentHealthCheck),
+        ...(config.joining === undefined ? [shown(config)] : []),
+        wait("endpoint", `The API server answers at ${config.cluster.controlPlaneEndpoint ?? ""}`, { type: "http", url: `${clusterEndpoint(config)}/livez`, component: "kube-apiserver", ca, socket, ...identity }, timeouts.controlPlaneComponentHealthCheck),
       ],
       output: {},
     };
@@ -171,9 +172,15 @@ export const haKubelet: Phase<"kubelet", None, None> = {
     const text = await read.readText(kubeletConfPath);
     if (text === undefined) throw new TypeError("a node without kubelet.conf was taken for one");
     const content = withServer(text, kubeletConfPath, clusterEndpoint(config));
-    return { actions: [file(kubeletConfPath, 0o600, content, { secret: true, ofCluster: true }), unit("kubelet.service", fingerprint(content), { key: "endpoint" })], output: {} };
+    return { actions: [file(kubeletConfPath, 0o600, content, { secret: true, ofCluster: true }), unit("kubelet.service", fingerprint(content), { key: "endpoint" }), shown(config, "kubelet")], output: {} };
   },
 };
+
+/** By its pod the other nodes know that this one is ready, and the kubelet shows it some seconds later. */
+function shown({ init: { nodeRegistration: { name: node, criSocket: socket }, timeouts } }: ResolvedConfig, as?: "kubelet"): Action {
+  const pod = { apiVersion: "v1", kind: "Pod", name: haproxyPodName(node), namespace: "kube-system" };
+  return wait("haproxy/shown", "The cluster knows that this node has a haproxy", { type: "workloads", workloads: [pod], node, socket, ...(as === undefined ? {} : { as }) }, timeouts.controlPlaneComponentHealthCheck);
+}
 
 /** Only the address changes: who wrote the file, and how, stays visible. */
 function withServer(text: string, path: string, server: string): string {

@@ -26,6 +26,8 @@ async function initialised(): Promise<World> {
   const world = initWorld({ file: { name: "a.yaml", text: "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nencryptionAlgorithm: ECDSA-P256\ncontrolPlaneEndpoint: 192.0.2.9:6443\n" } });
   const { outcome } = await collect(runFlow(initFlow, world.context()));
   assert.equal(outcome.ok, true, JSON.stringify(outcome));
+  // What its kubelet will show.
+  world.cluster.plant({ apiVersion: "v1", kind: "Pod", metadata: { name: "kubestick-haproxy-cp1", namespace: "kube-system" }, spec: { nodeName: "cp1" }, status: { phase: "Running", conditions: [{ type: "Ready", status: "True" }] } });
   return world;
 }
 

@@ -182,9 +182,11 @@ async function askNode({ node, as }: ProbeOf<"node-ready">, { clients }: ActionC
 async function askWorkloads({ workloads, node, as }: ProbeOf<"workloads">, { clients }: ActionContext): Promise<ProbeAnswer> {
   const cluster = await clients.cluster(as ?? "admin");
   const namespaces = [...new Set(workloads.map(({ namespace }) => namespace ?? "default"))];
-  const pods = (await Promise.all(namespaces.map((namespace) => podsOn(cluster, namespace, node)))).flat();
+  const all = (await Promise.all(namespaces.map((namespace) => podsOn(cluster, namespace, node)))).flat();
+  // A pod that is named is waited for alone.
+  const pods = workloads.every(({ kind }) => kind === "Pod") ? all.filter((pod) => workloads.some((workload) => belongsTo(pod, workload))) : all;
   const waiting = pods.filter((pod) => !isReady(pod)).map((pod) => `${namespaced(pod.metadata)} (${stateOf(pod)})`);
-  const without = workloads.filter((workload) => !pods.some((pod) => belongsTo(pod, workload))).map((workload) => `${workload.kind.toLowerCase()} ${namespaced(workload)} has no pod on ${node}`);
+  const without = workloads.filter((workload) => !pods.some((pod) => belongsTo(pod, workload))).map((workload) => `${workload.kind.toLowerCase()} ${namespaced(workload)} ${workload.kind === "Pod" ? "is not" : "has no pod"} on ${node}`);
   const reasons = [...without, ...waiting];
   return reasons.length === 0 ? { ready: true, detail: `${pods.length} pods` } : { ready: false, reason: reasons.join("; ") };
 }
@@ -208,6 +210,7 @@ function stateOf(pod: KubeObject): string {
 /** A DaemonSet owns its pods; a Deployment owns a ReplicaSet named after it and a hash. */
 function belongsTo(pod: KubeObject, { kind, name, namespace }: ObjectRef): boolean {
   if ((pod.metadata.namespace ?? "default") !== (namespace ?? "default")) return false;
+  if (kind === "Pod") return pod.metadata.name === name;
   const owners = pod.metadata["ownerReferences"];
   return (Array.isArray(owners) ? owners : []).some((owner: unknown) => {
     const [ownerKind, ownerName] = [fieldOf(owner, "kind"), fieldOf(owner, "name")];
