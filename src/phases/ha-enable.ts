@@ -187,7 +187,7 @@ function withServer(text: string, path: string, server: string): string {
   return parseKubeconfig(text, path).server === server ? text : text.replace(/^(\s*(?:- )?server:).*$/m, `$1 ${server}`);
 }
 
-/** Names of the nodes whose haproxy is not Ready; this one was waited for. */
+/** Names of the nodes whose haproxy does not serve; this one was waited for. */
 async function without(cluster: ClusterReader, config: ResolvedConfig, which: { readonly labelSelector?: string }): Promise<readonly string[]> {
   const own = config.init.nodeRegistration.name;
   const missing: string[] = [];
@@ -197,9 +197,11 @@ async function without(cluster: ClusterReader, config: ResolvedConfig, which: { 
   return missing;
 }
 
-/** Ready, and under the name that the cluster is to have: else its API server's certificate lacks it. */
+/** It runs, under the name that the cluster is to have: else its API server's certificate lacks it. Not Ready, which a pod ceases to be while its kubelet starts anew. */
 function serves({ cluster }: ResolvedConfig, pod: KubeObject | undefined): boolean {
-  return isReady(pod) && (pod?.metadata["annotations"] as Readonly<Record<string, string>> | undefined)?.[endpointAnnotation] === cluster.controlPlaneEndpoint;
+  const { containerStatuses = [] } = (pod?.["status"] ?? {}) as { readonly containerStatuses?: readonly { readonly state?: { readonly running?: object } }[] };
+  const runs = containerStatuses.length > 0 && containerStatuses.every(({ state }) => state?.running !== undefined);
+  return runs && (pod?.metadata["annotations"] as Readonly<Record<string, string>> | undefined)?.[endpointAnnotation] === cluster.controlPlaneEndpoint;
 }
 
 /** Who cannot be asked whether all are ready has not said that they are. */
@@ -209,11 +211,6 @@ function reached(cluster: ClusterReader | undefined): ClusterReader {
     code: "CLUSTER_UNREACHABLE", attempted: "finding out whether the other nodes are ready for the new endpoint", happened: "The API server of this node does not answer.",
     next: "See why: crictl ps -a --name kube-apiserver   # then run the same command again: it continues here",
   });
-}
-
-function isReady(pod: KubeObject | undefined): boolean {
-  const { conditions = [] } = (pod?.["status"] ?? {}) as { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
-  return conditions.some(({ type, status }) => type === "Ready" && status === "True");
 }
 
 function later(what: string, nodes: readonly string[]): Finding {

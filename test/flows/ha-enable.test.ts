@@ -76,7 +76,7 @@ test("on the only node everything follows at once, a second time nothing is left
 test("the cluster keeps its endpoint until every control plane has a haproxy, and kube-proxy until every node has one", async () => {
   const world = await initialised();
   const plant = (name: string, labels: Readonly<Record<string, string>>): void => { world.cluster.plant({ apiVersion: "v1", kind: "Node", metadata: { name, labels }, spec: {}, status: {} }); };
-  const haproxyOn = (name: string, serves = endpoint): void => { world.cluster.plant({ apiVersion: "v1", kind: "Pod", metadata: { name: `kubestick-haproxy-${name}`, namespace: "kube-system", annotations: { "kubestick.io/endpoint": serves } }, status: { conditions: [{ type: "Ready", status: "True" }] } }); };
+  const haproxyOn = (name: string, serves = endpoint): void => { world.cluster.plant({ apiVersion: "v1", kind: "Pod", metadata: { name: `kubestick-haproxy-${name}`, namespace: "kube-system", annotations: { "kubestick.io/endpoint": serves } }, status: { containerStatuses: [{ state: { running: {} } }], conditions: [{ type: "Ready", status: "False" }] } }); };
   plant("cp2", { "node-role.kubernetes.io/control-plane": "" });
   plant("w1", {});
   const told = ({ events }: Ran): readonly string[] => events.flatMap((event) => (event.type === "finding" && event.finding.check === "NextStep" ? [event.finding.message] : []));
