@@ -67,13 +67,13 @@ export async function untilAllReady(host: TestHost, names: readonly string[], pa
 
 /**
  * Asks the API server again and again for a time, as this node's kubelet does and at the address it uses. Returns when the last request failed, ms from
- * the call; 0 when none did.
+ * the call; 0 when none did. Raw, because kubectl would leave what it learns of the API in root's home.
  */
 export async function lastFailureOf(host: TestHost, forMs: number): Promise<number> {
   const started = performance.now();
   let last = 0;
   while (performance.now() - started < forMs) {
-    const { code } = await host.run(["kubectl", "--kubeconfig", "/etc/kubernetes/kubelet.conf", "--request-timeout=5s", "get", "node", host.name], { timeoutMs: 30_000 });
+    const { code } = await host.run(["kubectl", "--kubeconfig", "/etc/kubernetes/kubelet.conf", "--request-timeout=5s", "get", "--raw", `/api/v1/nodes/${host.name}`], { timeoutMs: 30_000 });
     if (code !== 0) last = performance.now() - started;
     await sleep(200);
   }
