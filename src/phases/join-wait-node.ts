@@ -3,6 +3,7 @@ import type { Action, Finding, Phase } from "../engine/types.ts";
 import { wait } from "./actions.ts";
 import { flannelObjects } from "./cni.ts";
 import { joiningOf } from "./join-preflight.ts";
+import { staticPodRefs } from "./wait-node.ts";
 
 export const joinWaitNode: Phase<"wait-node", Record<never, never>, Record<never, never>> = {
   id: "wait-node",
@@ -21,6 +22,7 @@ export const joinWaitNode: Phase<"wait-node", Record<never, never>, Record<never
     const as = role === "worker" ? { as: "kubelet" as const } : {};
     const network = install.cni === "flannel" ? flannelObjects(assets.text("bundle/cni/flannel.yaml"), []).filter(({ kind }) => kind === "DaemonSet") : [];
     const workloads = [
+      ...staticPodRefs(config),
       ...network.map(({ apiVersion, kind, metadata }) => ({ apiVersion, kind, name: metadata.name, namespace: metadata.namespace as string })),
       ...(cluster.proxy.disabled === true ? [] : [{ apiVersion: "apps/v1", kind: "DaemonSet", name: "kube-proxy", namespace: "kube-system" }]),
     ];

@@ -1,5 +1,8 @@
 /** Phase `wait-node`: the end that people mean when they say "it works". kubeadm stops before; somebody with a stick and no second try should not. */
+import type { ObjectRef } from "../cluster/types.ts";
+import type { ResolvedConfig } from "../config/types.ts";
 import type { Action, Finding, Phase } from "../engine/types.ts";
+import { haproxyPodName } from "../manifests/haproxy.ts";
 import { controlPlaneTaints } from "../manifests/mark-control-plane.ts";
 import { wait } from "./actions.ts";
 import type { CniOutput } from "./cni.ts";
@@ -20,6 +23,7 @@ export const waitNode: Phase<"wait-node", { readonly cni: CniOutput }, Record<ne
     const node = init.nodeRegistration.name;
     const workloads = [
       ...from.cni.workloads,
+      ...staticPodRefs(config),
       ...(cluster.proxy.disabled === true || init.skipPhases.includes("addon") || init.skipPhases.includes("addon/kube-proxy") ? [] : [{ apiVersion: "apps/v1", kind: "DaemonSet", name: "kube-proxy", namespace: "kube-system" }]),
       ...(cluster.dns.disabled === true || init.skipPhases.includes("addon") || init.skipPhases.includes("addon/coredns") ? [] : [{ apiVersion: "apps/v1", kind: "Deployment", name: "coredns", namespace: "kube-system" }]),
     ];
@@ -30,3 +34,19 @@ export const waitNode: Phase<"wait-node", { readonly cni: CniOutput }, Record<ne
     return { actions, output: {}, findings };
   },
 };
+
+/**
+ * The static pods of this node as the cluster shows them. The kubelet shows one at its next look at it, a minute and a half later at most, when there was no API
+ * server at the first; who ends before leaves a person before a cluster that seems to lack its own parts.
+ */
+export function staticPodRefs({ cluster, init, install, joining }: ResolvedConfig): readonly ObjectRef[] {
+  const node = init.nodeRegistration.name;
+  // What a run leaves out may be made by somebody else, in another way.
+  const made = (phase: string): boolean => !init.skipPhases.some((path) => path.split("/")[0] === phase);
+  const names = [
+    ...(joining?.role === "worker" || cluster.etcd.local === undefined || !made("etcd") ? [] : [`etcd-${node}`]),
+    ...(joining?.role === "worker" || !made("control-plane") || !made("control-plane-prepare") ? [] : ["kube-apiserver", "kube-controller-manager", "kube-scheduler"].map((component) => `${component}-${node}`)),
+    ...(install.ha && made("ha") ? [haproxyPodName(node)] : []),
+  ];
+  return names.map((name) => ({ apiVersion: "v1", kind: "Pod", name, namespace: "kube-system" }));
+}

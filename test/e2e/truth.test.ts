@@ -36,8 +36,7 @@ scenario("waiting tells the truth and fails as soon as the cause is certain", ({
       // The time-out it must not sit out is four minutes.
       assert.ok(done.ms < 90_000, `${done.ms} ms`);
       await initOk(host);
-      // A pod that the kubelet could not show while there was no API server it shows at its next look, which comes up to a minute and a half later.
-      await untilHealthy(host, 150_000);
+      await untilHealthy(host, 60_000);
       remove(host);
     });
   }

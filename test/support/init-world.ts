@@ -38,6 +38,13 @@ export function initWorld(given: Partial<ResolveInput> = {}): World {
     cluster.plant({ apiVersion: "v1", kind: "Pod", metadata: { name, namespace, ownerReferences: [{ kind, name: owner }] }, spec: { nodeName: node }, status: { phase: "Running", conditions: [{ type: "Ready", status: "True" }] } });
   };
 
+  /** The static pods as the kubelet shows them. */
+  const mirror = (): void => {
+    for (const file of ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubestick-haproxy"]) {
+      if (host.files.look(`/etc/kubernetes/manifests/${file}.yaml`) !== undefined) pod(`${file}-${node}`, "kube-system", "Node", node);
+    }
+  };
+
   runtime.answers = () => upFor("containerd.service") >= 1000;
   cluster.answers = () => upFor("kubelet.service") >= 4000;
   host.units.onStop = (name) => { if (name === "containerd.service") host.openSockets.clear(); };
@@ -54,6 +61,7 @@ export function initWorld(given: Partial<ResolveInput> = {}): World {
       for (const link of ["flannel.1", "cni0", "veth0a1b2c3d"]) host.links.add(link);
       if (runtime.sandboxes.length === 0) runtime.sandboxes.push({ id: "a", name: "etcd", namespace: "kube-system", uid: "u", ready: true, createdAt: new Date(0) });
     }
+    if (name === "kubelet.service") mirror();
     if (name !== "kubelet.service" || cluster.live({ apiVersion: "v1", kind: "Node", name: node }) !== undefined) return;
     cluster.plant({ apiVersion: "v1", kind: "Node", metadata: { name: node, labels: { "kubernetes.io/hostname": node } }, spec: {}, status: { conditions: [{ type: "Ready", status: "True" }] } });
     pod("coredns-6d5f9-a", "kube-system", "ReplicaSet", "coredns-6d5f9");

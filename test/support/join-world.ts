@@ -123,6 +123,7 @@ export function joinWorld(role: Joining["role"], given: JoinWorldOptions = {}): 
     }
     if (cluster.live({ apiVersion: "v1", kind: "Node", name: own.name }) !== undefined) return;
     cluster.plant({ apiVersion: "v1", kind: "Node", metadata: { name: own.name, labels: { "kubernetes.io/hostname": own.name } }, spec: {}, status: { conditions: [{ type: "Ready", status: "True" }] } });
+    for (const file of ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubestick-haproxy"]) if (manifest(file) !== undefined) pod(`${file}-${own.name}`, "kube-system", "Node");
     pod("kube-proxy-a", "kube-system", "DaemonSet");
     pod("kube-flannel-ds-a", "kube-flannel", "DaemonSet");
   };
