@@ -12,12 +12,13 @@ import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { openPackage } from "../../src/package/reader.ts";
 import { followEvents } from "../../test/support/e2e-events.ts";
+import { kubeadmConfiguration } from "../../test/support/e2e-kubeadm.ts";
 import { missingAssets, missingForHosts } from "../../test/support/e2e-requirements.ts";
 import { assetsFolder, stickPath } from "../../test/support/e2e-stick.ts";
 import { baseImage } from "../../test/support/hosts/base-image.ts";
 import type { TestHost } from "../../test/support/hosts/test-host.ts";
 import { TestNetwork } from "../../test/support/hosts/test-network.ts";
-import { gzipArchives } from "./side-load.ts";
+import { gzipArchives, median } from "./side-load.ts";
 
 export interface HostsOptions {
   readonly rounds: number;
@@ -78,7 +79,7 @@ async function stockWay(host: TestHost, { stick, kubeadm, archives }: { readonly
   host.put(stick, "/root/kubestick");
   host.put(kubeadm, "/usr/local/bin/kubeadm");
   for (const [number, path] of archives.entries()) host.put(path, `/root/images/${String(number).padStart(2, "0")}.tar`);
-  host.write("/root/cluster.yaml", configuration(host.address));
+  host.write("/root/cluster.yaml", kubeadmConfiguration(host.address));
   host.write("/root/flannel.yaml", readFileSync(join(import.meta.dirname, "../../bundle/cni/flannel.yaml"), "utf8").replace("- --kube-subnet-mgr", "- --kube-subnet-mgr\n        - --iface=eth0"));
   // A nameserver that nobody answers at, without which CoreDNS never becomes Ready.
   host.write("/etc/resolv.conf", "nameserver 10.77.0.1\n");
@@ -123,30 +124,4 @@ async function ourWay(host: TestHost, stick: string): Promise<Times> {
   if (code !== 0) throw new Error(`init ended with ${code}\n${stderr.slice(-2000)}`);
   mark("pods");
   return Object.fromEntries(steps.map(([step]) => [step, marks.get(step) ?? Number.NaN])) as unknown as Times;
-}
-
-function configuration(address: string): string {
-  return `apiVersion: kubeadm.k8s.io/v1beta4
-kind: InitConfiguration
-localAPIEndpoint: {advertiseAddress: ${address}}
-nodeRegistration: {kubeletExtraArgs: [{name: node-ip, value: ${address}}]}
----
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-kubernetesVersion: v1.36.2
-networking: {podSubnet: 10.244.0.0/16}
----
-apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-failCgroupV1: false
-failSwapOn: false
----
-apiVersion: kubeproxy.config.k8s.io/v1alpha1
-kind: KubeProxyConfiguration
-conntrack: {maxPerCore: 0, min: 0, tcpCloseWaitTimeout: 0s, tcpEstablishedTimeout: 0s}
-`;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

@@ -100,7 +100,7 @@ async function importOurs(daemon: ContainerdProcess, file: string): Promise<{ re
   return JSON.parse(text) as { seconds: number; peakBytes: number };
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 

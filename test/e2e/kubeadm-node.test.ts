@@ -5,34 +5,13 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { untilHealthy } from "../support/e2e-cluster.ts";
 import { init, initOk } from "../support/e2e-init.ts";
+import { kubeadmConfiguration } from "../support/e2e-kubeadm.ts";
 import { scenario, skipped } from "../support/e2e-scenario.ts";
 import { assetsFolder } from "../support/e2e-stick.ts";
 import type { TestHost } from "../support/hosts/test-host.ts";
 
 const title = "init on a node that kubeadm made";
 const kubeadm = join(assetsFolder(), "bin/kubeadm");
-
-/** With what these hosts need and kubeadm does not find out itself: cgroup v1, no default route, read-only conntrack settings. */
-const configuration = (address: string): string => `apiVersion: kubeadm.k8s.io/v1beta4
-kind: InitConfiguration
-localAPIEndpoint: {advertiseAddress: ${address}}
-bootstrapTokens: [{token: abcdef.0123456789abcdef}]
-nodeRegistration: {kubeletExtraArgs: [{name: node-ip, value: ${address}}]}
----
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-kubernetesVersion: v1.36.2
-networking: {podSubnet: 10.244.0.0/16}
----
-apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-failCgroupV1: false
-failSwapOn: false
----
-apiVersion: kubeproxy.config.k8s.io/v1alpha1
-kind: KubeProxyConfiguration
-conntrack: {maxPerCore: 0, min: 0, tcpCloseWaitTimeout: 0s, tcpEstablishedTimeout: 0s}
-`;
 
 /** What our phases still do: the kubelet was started by somebody else, with files we cannot know, and is started once by us. */
 const expected: readonly string[] = ["kubelet-start: unit/kubelet.service applied"];
@@ -48,7 +27,7 @@ else scenario(title, ({ boot, remove }) => {
   test("kubeadm init on what our phases node and images prepared", async () => {
     host = await boot({ name: "cp1" });
     host.put(kubeadm, "/usr/bin/kubeadm");
-    host.write("/root/cluster.yaml", configuration(host.address));
+    host.write("/root/cluster.yaml", kubeadmConfiguration(host.address));
     // As on the machines kubeadm is made for; nobody answers there.
     host.write("/etc/resolv.conf", "nameserver 10.77.0.1\n");
     for (const words of [["node", "all"], ["images"]]) {

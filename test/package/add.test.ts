@@ -3,7 +3,7 @@ import { mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { parseAllDocuments } from "yaml";
-import { KubestickError, isKubestickError } from "../../src/errors.ts";
+import { KubestickError } from "../../src/errors.ts";
 import { addToPackage, type AddEvent, type AddOptions, type AddResult } from "../../src/package/add.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { extractDocuments } from "../../src/package/extract.ts";
@@ -12,21 +12,11 @@ import { kubernetesYaml, readManifest } from "../../src/package/kubernetes-manif
 import { isProvenance } from "../../src/package/provenance.ts";
 import { openPackage, type OpenedPackage } from "../../src/package/reader.ts";
 import { writeKeyPair } from "../../src/package/signing-key.ts";
-import { noise, scratch } from "./fixtures.ts";
+import { failure, noise, scratch } from "./fixtures.ts";
 import { dockerArchiveFiles, layoutFiles, makeImage, tarOf, writeFiles, type TestImage } from "./images.ts";
 import { startWorld, type World } from "./world.ts";
 
 const ignore = (): void => undefined;
-
-async function failure(work: Promise<unknown>): Promise<KubestickError> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(isKubestickError(error), String(error instanceof Error ? error.stack : error));
-    return error;
-  }
-  return assert.fail("it succeeded");
-}
 
 interface Bench extends AsyncDisposable {
   readonly world: World;

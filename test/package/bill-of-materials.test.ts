@@ -10,10 +10,9 @@ import { licenseReport } from "../../src/package/license-report.ts";
 import { pack } from "../../src/package/pack.ts";
 import { embeddedDescription, readProgram, type ProgramDescription } from "../../src/package/program.ts";
 import { billOf, billTimeOf, programDescriptionOf, provenanceDocuments } from "../../src/package/provenance.ts";
-import { openPackage, type OpenedPackage } from "../../src/package/reader.ts";
 import { spdxDocument } from "../../src/package/spdx.ts";
 import type { Digest, PackageImage } from "../../src/package/types.ts";
-import { bareExecutable, noise, scratch, smallContent } from "./fixtures.ts";
+import { bareExecutable, noise, scratch, smallContent, withPackage } from "./fixtures.ts";
 import { makeImage, serve, tarOf } from "./images.ts";
 import { cyclonedxProblems, spdxProblems } from "./sbom-rules.ts";
 import { startWorld, type World } from "./world.ts";
@@ -40,15 +39,6 @@ async function describedWorld(): Promise<World & { readonly program: string }> {
   const world = await startWorld();
   await writeFile(world.at("described"), describedExecutable(), { mode: 0o755 });
   return Object.assign(world, { program: world.at("described") });
-}
-
-async function withPackage<T>(path: string, use: (reader: OpenedPackage) => Promise<T>): Promise<T> {
-  const reader = await openPackage(path);
-  try {
-    return await use(reader);
-  } finally {
-    await reader.close();
-  }
 }
 
 const ignore = (): void => undefined;

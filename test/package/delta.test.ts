@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { appendFile, copyFile, mkdir, readFile, readdir, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { isKubestickError, type KubestickError } from "../../src/errors.ts";
+import { type KubestickError } from "../../src/errors.ts";
 import { DELTA_HEADER_SIZE, decodeDeltaHeader, encodeDeltaHeader } from "../../src/package/delta-format.ts";
 import { applyDelta, diffPackages } from "../../src/package/delta.ts";
 import { digestOf } from "../../src/package/digest.ts";
@@ -11,7 +11,7 @@ import { HASH_CHUNK_SIZE } from "../../src/package/format.ts";
 import { openPackage } from "../../src/package/reader.ts";
 import { splitPackage } from "../../src/package/split.ts";
 import { writePackage } from "../../src/package/writer.ts";
-import { flip, identityEntry, noise, scratch, smallContent, writeExecutable, zstdEntry } from "./fixtures.ts";
+import { failure, flip, identityEntry, noise, scratch, smallContent, writeExecutable, zstdEntry } from "./fixtures.ts";
 
 const PROGRAM = 3 * HASH_CHUNK_SIZE;
 
@@ -44,10 +44,6 @@ async function versions(): Promise<Versions> {
   const old = await packageOf(dir.at("old"), bare, { kept, changed: noise(1_500_000, 5), moved }, "v1.36.1");
   const next = await packageOf(dir.at("new"), newer, { moved, kept, changed: noise(1_600_000, 6) });
   return { old, new: next, path: dir.path, at: dir.at, [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose]() };
-}
-
-function failure(work: Promise<unknown>): Promise<KubestickError> {
-  return work.then(() => assert.fail("it did not fail"), (error: unknown) => (isKubestickError(error) ? error : assert.fail(String(error))));
 }
 
 test("a delta holds what is new and the index, and gives the new package bit for bit", async () => {

@@ -1,15 +1,39 @@
 /** Small executables, entries and packages for the tests of this room and of those that read packages. */
+import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { open, writeFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
+import { isKubestickError, type KubestickError } from "../../src/errors.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { elfMachine } from "../../src/package/elf.ts";
 import { FOOTER_SIZE, HASH_CHUNK_SIZE, HEADER_SIZE, encodeFooter, encodeHeader, payloadStartFor } from "../../src/package/format.ts";
 import { encodeIndex } from "../../src/package/package-index.ts";
+import { openPackage, type OpenedPackage } from "../../src/package/reader.ts";
 import { writePackage, type EntrySource } from "../../src/package/writer.ts";
 import type { Digest, PackageContent } from "../../src/package/types.ts";
+
+/** The error with which this must end. */
+export async function failure(work: Promise<unknown>): Promise<KubestickError> {
+  try {
+    await work;
+  } catch (error) {
+    assert.ok(isKubestickError(error), String(error instanceof Error ? error.stack : error));
+    return error;
+  }
+  return assert.fail("it succeeded");
+}
+
+/** Opens, looks, closes. */
+export async function withPackage<T>(path: string, use: (reader: OpenedPackage) => T | Promise<T>): Promise<T> {
+  const reader = await openPackage(path);
+  try {
+    return await use(reader);
+  } finally {
+    await reader.close();
+  }
+}
 
 /** A directory that is removed at the end of the `await using` scope. */
 export async function scratch(): Promise<AsyncDisposable & { readonly path: string; at(...names: string[]): string }> {

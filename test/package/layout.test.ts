@@ -2,26 +2,16 @@ import assert from "node:assert/strict";
 import { mkdir, open, readdir, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { isKubestickError, type KubestickError } from "../../src/errors.ts";
+import { type KubestickError } from "../../src/errors.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { pack } from "../../src/package/pack.ts";
 import { openPackage } from "../../src/package/reader.ts";
 import { readTarIndex } from "../../src/package/tar-index.ts";
-import { noise, scratch } from "./fixtures.ts";
+import { failure, noise, scratch } from "./fixtures.ts";
 import { dockerArchiveFiles, layoutFiles, makeImage, tarOf, writeFiles, type TestImage } from "./images.ts";
 import { startWorld, type World } from "./world.ts";
 
 const ignore = (): void => undefined;
-
-async function failure(work: Promise<unknown>): Promise<KubestickError> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(isKubestickError(error), String(error instanceof Error ? error.stack : error));
-    return error;
-  }
-  return assert.fail("it succeeded");
-}
 
 /** All listed images as layouts and archives in `images`, each in another form. */
 async function putImages(world: World): Promise<void> {

@@ -3,27 +3,16 @@ import { readFile, readdir, stat, truncate, writeFile, mkdir } from "node:fs/pro
 import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
-import { isKubestickError, type KubestickError } from "../../src/errors.ts";
 import { BlobCache } from "../../src/package/blob-cache.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { HttpClient } from "../../src/package/http.ts";
 import { pack, type PackEvent } from "../../src/package/pack.ts";
 import { loadLogins, parseChallenges } from "../../src/package/registry-auth.ts";
-import { noise } from "./fixtures.ts";
+import { failure, noise } from "./fixtures.ts";
 import { TestRegistry } from "../support/registry.ts";
 import { startWorld, type World } from "./world.ts";
 
 const ignore = (): void => undefined;
-
-async function failure(work: Promise<unknown>): Promise<KubestickError> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(isKubestickError(error), String(error instanceof Error ? error.stack : error));
-    return error;
-  }
-  return assert.fail("it succeeded");
-}
 
 /** Logins as docker keeps them; restored after the test. */
 async function loginAs(context: TestContext, world: World, name: string, password: string): Promise<void> {

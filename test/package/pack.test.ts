@@ -3,27 +3,16 @@ import { readFile, readdir, rm, stat, writeFile, mkdir } from "node:fs/promises"
 import { join } from "node:path";
 import { test } from "node:test";
 import { zstdDecompressSync } from "node:zlib";
-import { isKubestickError, type KubestickError } from "../../src/errors.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { summarize } from "../../src/package/inspect.ts";
 import { pack, type PackEvent } from "../../src/package/pack.ts";
 import { payloadStartFor } from "../../src/package/format.ts";
 import { openPackage } from "../../src/package/reader.ts";
-import { noise, writeExecutable } from "./fixtures.ts";
+import { failure, noise, writeExecutable } from "./fixtures.ts";
 import { makeImage, serve, tarOf } from "./images.ts";
 import { lists, startWorld, type World } from "./world.ts";
 
 const ignore = (): void => undefined;
-
-async function failure(work: Promise<unknown>): Promise<KubestickError> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(isKubestickError(error), String(error instanceof Error ? error.stack : error));
-    return error;
-  }
-  return assert.fail("it succeeded");
-}
 
 async function read(path: string): Promise<Awaited<ReturnType<typeof openPackage>>> {
   const reader = await openPackage(path);

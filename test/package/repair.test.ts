@@ -1,25 +1,10 @@
 import assert from "node:assert/strict";
 import { copyFile, readFile, truncate, writeFile, appendFile } from "node:fs/promises";
 import { test } from "node:test";
-import { isKubestickError, type KubestickError } from "../../src/errors.ts";
 import { HASH_CHUNK_SIZE } from "../../src/package/format.ts";
-import { openPackage, type OpenedPackage } from "../../src/package/reader.ts";
 import { regionsOf } from "../../src/package/damage.ts";
 import { repairPackage } from "../../src/package/repair.ts";
-import { chunkyPackage, flip, scratch, smallPackage } from "./fixtures.ts";
-
-async function withPackage<T>(path: string, use: (reader: OpenedPackage) => T | Promise<T>): Promise<T> {
-  const reader = await openPackage(path);
-  try {
-    return await use(reader);
-  } finally {
-    await reader.close();
-  }
-}
-
-function failure(work: Promise<unknown>): Promise<KubestickError> {
-  return work.then(() => assert.fail("it did not fail"), (error: unknown) => (isKubestickError(error) ? error : assert.fail(String(error))));
-}
+import { chunkyPackage, failure, flip, scratch, smallPackage, withPackage } from "./fixtures.ts";
 
 test("a flipped byte anywhere is found, named with its place, and repaired", async () => {
   await using dir = await scratch();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { copyFile, open, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { test } from "node:test";
-import { isKubestickError, type KubestickError } from "../../src/errors.ts";
+import { isKubestickError } from "../../src/errors.ts";
 import { regionsOf } from "../../src/package/damage.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { FOOTER_SIZE, encodeFooter, encodeHeader } from "../../src/package/format.ts";
@@ -15,7 +15,7 @@ import { readSigningKey, readTrustedKeys, writeKeyPair } from "../../src/package
 import { bakedKeys, requireTrusted, trustedKeyDocuments } from "../../src/package/trust.ts";
 import type { Digest } from "../../src/package/types.ts";
 import { writePackage } from "../../src/package/writer.ts";
-import { scratch, smallContent, writeExecutable } from "./fixtures.ts";
+import { failure, scratch, smallContent, withPackage, writeExecutable } from "./fixtures.ts";
 
 async function newKey(path: string, name?: string): Promise<{ readonly key: PackageSigningKey; readonly fingerprint: Digest; readonly publicKey: string }> {
   const { fingerprint, publicKey } = await writeKeyPair(path);
@@ -28,19 +28,6 @@ async function packed(output: string, signingKeys: readonly PackageSigningKey[],
   const executable = await writeExecutable(`${output}.bare`);
   await writePackage({ executable, output, content: { ...content, documents: trusted.map(({ document }) => document) }, entries: [...entries, ...trusted.map(({ entry }) => entry)], signingKeys });
   return output;
-}
-
-async function withPackage<T>(path: string, use: (reader: OpenedPackage) => T | Promise<T>): Promise<T> {
-  const reader = await openPackage(path);
-  try {
-    return await use(reader);
-  } finally {
-    await reader.close();
-  }
-}
-
-function failure(work: Promise<unknown>): Promise<KubestickError> {
-  return work.then(() => assert.fail("it did not fail"), (error: unknown) => (isKubestickError(error) ? error : assert.fail(String(error))));
 }
 
 /** What somebody without the key does: another index or other signatures, and every checksum made right for them. */

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { copyFile, mkdir, readFile, readdir, rename, rm, stat, truncate, writeFile, appendFile, symlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { test } from "node:test";
-import { isKubestickError, type KubestickError } from "../../src/errors.ts";
 import { HASH_CHUNK_SIZE } from "../../src/package/format.ts";
 import { PART_RECORD_SIZE, decodePartRecord, encodePartRecord, planParts, type PartRecord } from "../../src/package/part-format.ts";
 import { peekPackage } from "../../src/package/peek.ts";
@@ -10,7 +9,7 @@ import { openPackage } from "../../src/package/reader.ts";
 import { repairPackage } from "../../src/package/repair.ts";
 import { joinPackage, splitPackage } from "../../src/package/split.ts";
 import { writePackage } from "../../src/package/writer.ts";
-import { chunkyPackage, flip, identityEntry, noise, scratch, smallContent, writeExecutable } from "./fixtures.ts";
+import { chunkyPackage, failure, flip, identityEntry, noise, scratch, smallContent, writeExecutable } from "./fixtures.ts";
 
 const LIMIT = 1_200_000;
 
@@ -30,10 +29,6 @@ async function sticks(): Promise<Sticks> {
   const { files } = await splitPackage({ path: whole, directory: dir.at("parts"), size: LIMIT });
   const [first = "", ...parts] = files.map(({ path }) => path);
   return { path: dir.path, at: dir.at, whole, first, parts, [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose]() };
-}
-
-function failure(work: Promise<unknown>): Promise<KubestickError> {
-  return work.then(() => assert.fail("it did not fail"), (error: unknown) => (isKubestickError(error) ? error : assert.fail(String(error))));
 }
 
 /** Everything that a package is asked for: index, every entry, every byte. */
