@@ -5,13 +5,14 @@ import { runFlow } from "../engine/run.ts";
 import type { RunEvent } from "../engine/types.ts";
 import { KubestickError } from "../errors.ts";
 import { isOrphaned, loadFlow, nameOf, packageRecordPath, parsePackageRecord, pruneFlow, type HeldImage, type RecordedPackage } from "../flows/images.ts";
+import type { HostFacts } from "../host/types.ts";
 import { openPackage } from "../package/reader.ts";
-import type { Digest } from "../package/types.ts";
+import type { Digest, PackageReader } from "../package/types.ts";
 import type { Io, OutputFormat } from "./io.ts";
 import { machinePorts, type MachinePorts } from "./machine.ts";
 import { configOfMachine } from "./machine-config.ts";
 import { openNamedPackage } from "./package.ts";
-import { requireTrustedPackage } from "./package-trust.ts";
+import { trustEvents } from "./package-trust.ts";
 import { printResult } from "./print-result.ts";
 import { renderRun } from "./render.ts";
 import { formatBytes } from "./text-format.ts";
@@ -42,12 +43,17 @@ export async function imagesLoadCommand(flags: ImagesLoadFlags, io: Io, ports: M
   if (!dryRun) requireRoot(facts.uid, "load");
   const pkg = await openNamedPackage(flags.from, "loading images from a package", { parts: flags.part });
   try {
-    await requireTrustedPackage(pkg, trustFlags(flags));
-    const events = runFlow(loadFlow, { ...ports, pkg, config: configOfMachine(facts, flags["cri-socket"]), dryRun, skipPhases: [], ignorePreflightErrors: [], signal: io.signal });
-    await renderRun(events, io, { title: "kubestick images load", format: (flags.output ?? "text") as OutputFormat, continueWith: "Run the same command again: it continues where it stopped." });
+    await renderRun(loadEvents(flags, pkg, facts, io, ports), io, { title: "kubestick images load", format: (flags.output ?? "text") as OutputFormat, continueWith: "Run the same command again: it continues where it stopped." });
   } finally {
     await pkg.close();
   }
+}
+
+/** No configuration is read here: what it says of trust counts for `init` and `join`, and a baked-in key everywhere. */
+async function* loadEvents(flags: ImagesLoadFlags, pkg: PackageReader, facts: HostFacts, io: Io, ports: MachinePorts): AsyncGenerator<RunEvent, RunOutcome> {
+  yield* trustEvents(pkg, trustFlags(flags), { signaturePolicy: "Auto", trustedKeys: [] });
+  const config = configOfMachine(facts, flags["cri-socket"]);
+  return yield* runFlow(loadFlow, { ...ports, pkg, config, dryRun: flags["dry-run"] === true, skipPhases: [], ignorePreflightErrors: [], signal: io.signal });
 }
 
 // ---------------------------------------------------------------- list and status

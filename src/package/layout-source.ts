@@ -135,14 +135,30 @@ interface DockerEntry {
   readonly Layers: readonly string[];
 }
 
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** One image of a `manifest.json`, whoever wrote it. */
+function dockerEntry(item: unknown, { path }: FileTree): DockerEntry {
+  const texts = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every((each) => typeof each === "string");
+  if (isRecord(item)) {
+    const { Config, Layers, RepoTags } = item;
+    if (typeof Config === "string" && texts(Layers) && (RepoTags === undefined || RepoTags === null || texts(RepoTags))) return { Config, Layers, RepoTags: RepoTags ?? null };
+  }
+  throw archiveInvalid(path, "its manifest.json lists something that is no image (Config, Layers and RepoTags)");
+}
+
 /** Canonical references, and digests, with what they lead to; and what nothing leads to. */
 async function listed(tree: FileTree): Promise<{ readonly found: ReadonlyMap<string, Candidate>; readonly nameless: readonly Candidate[] }> {
   const found = new Map<string, Candidate>();
   const nameless: Candidate[] = [];
   if (await tree.has("index.json")) {
     const place: Place = { tree, open: (digest, start) => tree.read(`blobs/sha256/${digest.slice("sha256:".length)}`, start) };
-    const { manifests } = (await readJson(tree, "index.json")) as { manifests?: readonly IndexEntry[] };
-    for (const { mediaType, digest, size, annotations } of Array.isArray(manifests) ? (manifests as readonly IndexEntry[]) : []) {
+    const index = await readJson(tree, "index.json");
+    const manifests = isRecord(index) && Array.isArray(index["manifests"]) ? (index["manifests"] as readonly unknown[]) : [];
+    for (const item of manifests) {
+      const { mediaType, digest, size, annotations } = (isRecord(item) ? item : {}) as Partial<IndexEntry>;
       if (mediaType === undefined || size === undefined || !isDigest(digest)) throw archiveInvalid(tree.path, "its index.json lists something that is no descriptor");
       const candidate: Candidate = { place, descriptor: async () => ({ mediaType, digest, size }) };
       found.set(digest, candidate);
@@ -153,8 +169,9 @@ async function listed(tree: FileTree): Promise<{ readonly found: ReadonlyMap<str
   }
   const layout = found.size > 0;
   if (await tree.has("manifest.json")) {
-    const entries = (await readJson(tree, "manifest.json")) as readonly DockerEntry[];
-    for (const entry of Array.isArray(entries) ? entries : []) {
+    const entries = await readJson(tree, "manifest.json");
+    for (const item of Array.isArray(entries) ? (entries as readonly unknown[]) : []) {
+      const entry = dockerEntry(item, tree);
       const candidate = dockerCandidate(tree, entry);
       for (const tag of entry.RepoTags ?? []) {
         const reference = canonicalOrUndefined(tag);
@@ -181,10 +198,21 @@ async function readJson(tree: FileTree, name: string): Promise<unknown> {
 }
 
 async function architectureOf(place: Place, descriptor: PackageDescriptor): Promise<string | undefined> {
-  const document = JSON.parse(Buffer.from(await collect(place.open(descriptor.digest, 0), MAX_DOCUMENT)).toString("utf8")) as { config?: { digest?: string } };
-  const config = document.config?.digest;
-  if (!isDigest(config)) return undefined;
-  return (JSON.parse(Buffer.from(await collect(place.open(config, 0), MAX_DOCUMENT)).toString("utf8")) as { architecture?: string }).architecture;
+  const read = async (digest: Digest): Promise<Readonly<Record<string, unknown>>> => {
+    const text = Buffer.from(await collect(place.open(digest, 0), MAX_DOCUMENT)).toString("utf8");
+    try {
+      const value: unknown = JSON.parse(text);
+      if (isRecord(value)) return value;
+    } catch {
+      // Told below with what is no map, either.
+    }
+    throw archiveInvalid(place.tree.path, `${digest} in it is no JSON document of an image`);
+  };
+  const { config } = await read(descriptor.digest);
+  const digest = isRecord(config) ? config["digest"] : undefined;
+  if (!isDigest(digest)) return undefined;
+  const { architecture } = await read(digest);
+  return typeof architecture === "string" ? architecture : undefined;
 }
 
 /** An image that `docker save` wrote before docker 25, or skopeo's docker-archive: names, a config and layer tars, but no manifest. */

@@ -191,8 +191,8 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
       output: options.output,
       split: options.split,
       content: { ...content, documents: documents.map(({ document }) => document) },
-      // The order in which init reads them, so that a slow stick is read from front to back.
-      entries: [...binaries.map(({ entry }) => entry), ...described.flatMap(({ entries }) => entries), ...documents.map(({ entry }) => entry)],
+      // The order in which init reads them, so that a slow stick is read from front to back. Keys come first: the first part of a package in several has to know whom it trusts.
+      entries: [...keys.map(({ entry }) => entry), ...binaries.map(({ entry }) => entry), ...described.flatMap(({ entries }) => entries), ...documents.filter((document) => !keys.includes(document)).map(({ entry }) => entry)],
       ...(signingKey === undefined ? {} : { signingKeys: [signingKey] }),
       progress: (step, event) => {
         if (step === "verify" && !verifying) {

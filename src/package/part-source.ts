@@ -118,15 +118,20 @@ export async function openDamagedSource(path: string, parts: readonly string[] |
 
 /** The record of a part file, from whichever of its two places is intact; undefined when this is no part. Throws PACKAGE_FORMAT for a part of another version. */
 export async function readPartRecord(source: ByteSource): Promise<PartRecord | undefined> {
+  // A worn medium: another place may be good, and a repair must come this far.
+  const read = (offset: number, length: number): Promise<Uint8Array> => readAt(source, offset, length).catch((error: unknown) => {
+    if (errnoOf(error) === "EIO") return new Uint8Array(0);
+    throw error;
+  });
   const record = async (offset: number): Promise<PartRecord | undefined> => {
-    const decoded = decodePartRecord(await readAt(source, offset, PART_RECORD_SIZE));
+    const decoded = decodePartRecord(await read(offset, PART_RECORD_SIZE));
     if (decoded.is === "other") throw packageFormat(source.name, decoded.version, FORMAT_VERSION);
     return decoded.is === "intact" ? decoded.value : undefined;
   };
   if (source.size < PART_RECORD_SIZE) return undefined;
   const known = (await record(source.size - PART_RECORD_SIZE)) ?? (await record(0));
   if (known !== undefined) return known;
-  const elf = await readElf((offset, length) => readAt(source, offset, length));
+  const elf = await readElf(read);
   return elf === undefined || elf.end >= source.size ? undefined : record(payloadStartFor(elf.end));
 }
 

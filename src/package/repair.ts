@@ -122,7 +122,8 @@ async function tablesOf(path: string, parts: RepairOptions["parts"]): Promise<{ 
     await reader.close();
     return { index: reader.indexDigest, signatures: reader.layout.footer.signatures };
   } catch (error) {
-    if (isKubestickError(error) && error.code !== "PACKAGE_UNREADABLE" && error.code !== "PACKAGE_FORMAT") return undefined;
+    // Also where the medium cannot read them (EIO): that is what a repair is for.
+    if (isKubestickError(error) && error.code !== "PACKAGE_FORMAT" && (error.code !== "PACKAGE_UNREADABLE" || errnoOf(error.cause) === "EIO")) return undefined;
     throw error;
   }
 }

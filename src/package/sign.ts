@@ -4,13 +4,14 @@
  * The signatures' length stands in the header and in the footer, so these two are written anew; everything between stays byte for byte as it
  * is, and with it the index that is signed. A copy is written and renamed: an interruption leaves the file as it was.
  */
+import { realpath } from "node:fs/promises";
 import { KubestickError } from "../errors.ts";
 import { EXECUTABLE, chunksOf, regionsOf } from "./damage.ts";
 import { digestOf } from "./digest.ts";
 import { FOOTER_SIZE, HEADER_SIZE, MAX_SIGNATURES_SIZE, encodeFooter, encodeHeader } from "./format.ts";
 import { writeOutput } from "./package-output.ts";
 import { openPackage } from "./reader.ts";
-import { decodeSignatures, encodeSignatures, signIndex, verifiedSigners, type PackageSigningKey } from "./signatures.ts";
+import { countSignatures, decodeSignatures, encodeSignatures, signIndex, verifiedSigners, type PackageSigningKey } from "./signatures.ts";
 import { intactBytes, type CopyProgress } from "./split.ts";
 import type { Digest, PackageSigner } from "./types.ts";
 
@@ -42,7 +43,9 @@ export async function signPackage({ path, output, key, progress, signal }: SignO
   try {
     if (pkg.source.parts !== undefined) throw inParts(path);
     const { header, footer, indexBytes, signatureBytes } = pkg.layout;
-    const others = decodeSignatures(signatureBytes, path).filter((signature) => Buffer.compare(signature.key, key.key) !== 0);
+    const known = decodeSignatures(signatureBytes, path);
+    if (known.length < countSignatures(signatureBytes)) throw unknownSignatures(path);
+    const others = known.filter((signature) => Buffer.compare(signature.key, key.key) !== 0);
     const all = [...others, signIndex(indexBytes, key)];
     const signatures = encodeSignatures(all);
     if (signatures.length > MAX_SIGNATURES_SIZE) throw tooMany(path, others.length);
@@ -53,7 +56,9 @@ export async function signPackage({ path, output, key, progress, signal }: SignO
     const front = regions.filter(({ offset, length }) => offset + length <= footer.payloadStart);
     const content = regions.filter(({ offset, length }) => offset >= behindHeader && offset + length <= behindIndex);
     if (front[0]?.part !== EXECUTABLE) throw new TypeError("the package does not begin with its executable");
-    const { digest, files } = await writeOutput(output, { fileLength, plan: undefined }, async (out) => {
+    // A link stays one, and leads to the signed file.
+    const place = output === path ? await realpath(path) : output;
+    const { digest, files } = await writeOutput(place, { fileLength, plan: undefined }, async (out) => {
       const buffer = Buffer.allocUnsafeSlow(pkg.index.chunkSize);
       const copy = async (some: typeof regions): Promise<void> => {
         for (const chunk of chunksOf(some, pkg.index.chunkSize)) {
@@ -81,6 +86,16 @@ function inParts(path: string): KubestickError {
     attempted: `signing the package in ${path}`,
     happened: "It lies in several files, and the signature belongs to the whole; nothing was changed.",
     next: "Sign the whole file and divide it afterwards: the parts carry the signature.",
+  });
+}
+
+/** A newer kubestick made them. To leave them out would take somebody's word away without telling. */
+function unknownSignatures(path: string): KubestickError {
+  return new KubestickError({
+    code: "PACKAGE_SIGNATURES",
+    attempted: `signing the package in ${path}`,
+    happened: "It carries signatures of an algorithm that is not known here, and they would be lost; nothing was changed.",
+    next: "Sign it with the kubestick that made them, or a newer one.",
   });
 }
 

@@ -100,6 +100,11 @@ export function decodeSignatures(bytes: Uint8Array, path: string): readonly Pack
   return found;
 }
 
+/** Signatures of any algorithm. Only for what `decodeSignatures` has read. */
+export function countSignatures(bytes: Uint8Array): number {
+  return bytes.length === 0 ? 0 : (decoder.decode(bytes) as readonly unknown[]).length;
+}
+
 /**
  * Who signed these bytes of an index. Throws PACKAGE_SIGNATURE_INVALID when one of the signatures is not over them: whoever changed
  * the package could not sign it again, so nothing in it is believed, whatever the other signatures say.

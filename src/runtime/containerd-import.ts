@@ -200,6 +200,8 @@ export class ContainerdImporter {
       unpacking.push(next);
     };
 
+    /** Leases over layers that pass through. */
+    const passing = new Set<string>();
     try {
       const stored = new Set<string>();
       const keep = async (blob: Blob): Promise<void> => {
@@ -226,10 +228,12 @@ export class ContainerdImporter {
         await unpacking.at(-2);
         const large = bytes.size >= worthALease;
         const holder = large ? await this.#leaseFor(image) : lease;
+        if (large) passing.add(holder);
         await counted(bytes, (onBytes) => this.#bring(bytes, holder, { open: bytes.open, labels: {}, metadata: { "containerd-lease": holder }, signal, onBytes }));
         unpackNext(async () => {
           await this.#unpackLayer(layer, bytes, chainId, parent, lease, metadata, snapshots, signal);
           if (large) await this.#release(holder, bytes.size);
+          passing.delete(holder);
         });
       }
       await unpacking.at(-1);
@@ -238,6 +242,8 @@ export class ContainerdImporter {
       const cause = options.signal?.aborted === true ? error : (unpackFailure?.error ?? error);
       abort.abort();
       await unpacking.at(-1)?.catch(() => undefined);
+      // What would only have passed through; what is unpacked stays for the next try. One that cannot be given back now ends by itself.
+      await Promise.allSettled([...passing].map((holder) => this.#leases.delete(holder, false)));
       throw cause;
     }
   }

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { isKubestickError } from "../../src/errors.ts";
 import { connectRuntime } from "../../src/runtime/connect.ts";
-import type { Digest } from "../../src/package/types.ts";
+import type { Digest, StoredBytes } from "../../src/package/types.ts";
 import type { Runtime } from "../../src/runtime/types.ts";
+import { noise } from "../package/fixtures.ts";
 import { ContainerdProcess, containerdDirectories } from "../runtime/containerd-process.ts";
 import { bigLayer, generatedImage, recompressed, smallLayer } from "../runtime/generated-image.ts";
 
@@ -222,6 +223,35 @@ for (const directory of directories) {
       );
       await runtime.importImage(image, { open });
       assert.equal(await runtime.hasImage(image), true);
+    });
+
+    test("a layer that was passing through when an import failed is given back", async () => {
+      const [good, bad] = [await recompressed(await smallLayer({ good: noise(3 << 20, 1) })), await recompressed(await smallLayer({ bad: noise(3 << 20, 2) }))];
+      const { image, open, stored } = generatedImage("kubestick.test/app/passing:v1", [good, bad]);
+      const failure = new Error("the stick was pulled out");
+      async function* broken(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+        for await (const chunk of source) {
+          yield chunk;
+          throw failure;
+        }
+      }
+      const options = { open, stored: (digest: Digest): StoredBytes => (digest === bad.entry ? { ...stored(digest), open: () => broken(stored(digest).open()) } : stored(digest)) };
+      await assert.rejects(runtime.importImage(image, options), (error) => error === failure || (isKubestickError(error) && error.cause === failure));
+      // The image's own stays, for the next try.
+      assert.equal((daemon.ctr("leases", "ls").match(/^kubestick-/gm) ?? []).length, 1);
+      await runtime.importImage(image, { open, stored });
+      assert.doesNotMatch(daemon.ctr("leases", "ls"), /kubestick-/);
+    });
+
+    test("one image under several names, imported side by side, takes nothing from itself", async () => {
+      const made = ["one", "two", "three", "four"].map((tag) => `kubestick.test/app/names:${tag}`);
+      const layer = await recompressed(await smallLayer({ names: noise(3 << 20, 3) }));
+      await Promise.all(made.map(async (reference) => {
+        const { image, open, stored } = generatedImage(reference, [layer]);
+        await runtime.importImage(image, { open, stored });
+      }));
+      for (const reference of made) assert.equal((await runtime.image(reference))?.pinned, pinned, reference);
+      assert.doesNotMatch(daemon.ctr("leases", "ls"), /kubestick-/);
     });
 
     test("importImage stops with the signal's reason and can be run again", async () => {

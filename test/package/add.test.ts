@@ -217,6 +217,10 @@ test("package add refuses what it cannot use, by name, and writes nothing", asyn
     ["text.tar", "this is no archive".repeat(100), /not a complete image archive/],
     ["files.tar", await tarOf({ "some/file": Buffer.from("x") }), /It holds no image/],
     ["notchart.tgz", gzipSync(await tarOf({ "x/values.yaml": Buffer.from("a: 1") })), /It holds no image/],
+    ["null.tar", await tarOf({ "index.json": Buffer.from("null"), "manifest.json": Buffer.from("{}") }), /It holds no image/],
+    ["hole.tar", await tarOf({ "index.json": Buffer.from('{"manifests":[null]}') }), /lists something that is no descriptor/],
+    ["nobody.tar", await tarOf({ "manifest.json": Buffer.from("[null]") }), /lists something that is no image/],
+    ["layerless.tar", await tarOf({ "manifest.json": Buffer.from('[{"Config":"c","RepoTags":[1]}]') }), /lists something that is no image/],
     ["program", await readFile(the.base), /It is a program.*what things are added to/],
     ["arm.tar", await tarOf(layoutFiles([{ image: makeImage({ layers: [await tarOf({ a: noise(10) })], arches: ["arm64"] }), annotations: { "org.opencontainers.image.ref.name": "registry.example/arm:1" } }])), /no variant for linux\/amd64; it has linux\/arm64/],
   ];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
-import { copyFile, open, readFile, readdir, stat, writeFile } from "node:fs/promises";
+import { lstat, symlink, copyFile, open, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { isKubestickError } from "../../src/errors.ts";
 import { regionsOf } from "../../src/package/damage.ts";
@@ -118,6 +118,12 @@ test("bytes that are no list of signatures are refused, signatures of unknown al
   // {"algorithm": "x"}
   const later = Buffer.concat([Buffer.from([0x81, 0xa1, 0x69]), Buffer.from("algorithm"), Buffer.from([0x61]), Buffer.from("x")]);
   assert.deepEqual(await withPackage(await forged(dir.at("bad"), good, () => ({ signatures: later })), ({ signers }) => signers), []);
+  // And are not thrown away by who signs besides.
+  const before = await readFile(dir.at("bad"));
+  const lost = await failure(signPackage({ path: dir.at("bad"), output: dir.at("bad"), key: (await newKey(dir.at("late.key"))).key }));
+  assert.equal(lost.code, "PACKAGE_SIGNATURES");
+  assert.match(lost.happened, /would be lost/);
+  assert.deepEqual(await readFile(dir.at("bad")), before);
 });
 
 test("requireTrusted: each way to be refused has its own code, and every set of keys has to be satisfied", async () => {
@@ -165,7 +171,10 @@ test("package sign adds a signature to a file that is there, replaces that of th
   assert.equal(first.digest, digestOf(await readFile(dir.at("signed"))));
   assert.equal((await stat(dir.at("signed"))).mode & 0o777, 0o755);
 
-  await signPackage({ path: dir.at("signed"), output: dir.at("signed"), key: board.key });
+  // By a link: it stays one, and the file it leads to is signed.
+  await symlink(dir.at("signed"), dir.at("link"));
+  await signPackage({ path: dir.at("link"), output: dir.at("link"), key: board.key });
+  assert.ok((await lstat(dir.at("link"))).isSymbolicLink());
   const renamed = await signPackage({ path: dir.at("signed"), output: dir.at("signed"), key: { ...release.key, name: "Release" } });
   assert.deepEqual(renamed.signers, [{ fingerprint: board.fingerprint, name: "Board" }, { fingerprint: release.fingerprint, name: "Release" }]);
   await withPackage(dir.at("signed"), async (reader) => {

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { copyFile, mkdir, readFile, readdir, rename, rm, stat, truncate, writeFile, appendFile, symlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { test } from "node:test";
+import type { ByteSource } from "../../src/package/byte-source.ts";
 import { HASH_CHUNK_SIZE } from "../../src/package/format.ts";
 import { PART_RECORD_SIZE, decodePartRecord, encodePartRecord, planParts, type PartRecord } from "../../src/package/part-format.ts";
+import { readPartRecord } from "../../src/package/part-source.ts";
 import { peekPackage } from "../../src/package/peek.ts";
 import { openPackage } from "../../src/package/reader.ts";
 import { repairPackage } from "../../src/package/repair.ts";
@@ -48,6 +50,23 @@ async function readAll(path: string, parts?: readonly string[]): Promise<readonl
     await reader.close();
   }
 }
+
+test("a place that the medium cannot read is no record, and the other one tells", async () => {
+  await using dir = await sticks();
+  const bytes = await readFile(dir.parts[0] ?? "");
+  const worn = (unreadable: (at: number) => boolean): ByteSource => ({
+    name: "worn", size: bytes.length, close: async () => undefined,
+    async read(buffer, offset, length, position) {
+      if (unreadable(position)) throw Object.assign(new Error("i/o error"), { code: "EIO" });
+      return { bytesRead: bytes.copy(buffer, offset, position, position + length) };
+    },
+  });
+  const whole = await readPartRecord(worn(() => false));
+  assert.equal(whole?.number, 2);
+  for (const half of [(at: number) => at < bytes.length / 2, (at: number) => at >= bytes.length / 2]) assert.deepEqual(await readPartRecord(worn(half)), whole);
+  assert.equal(await readPartRecord(worn(() => true)), undefined);
+  await assert.rejects(readPartRecord({ ...worn(() => false), read: async () => { throw Object.assign(new Error("gone"), { code: "ENXIO" }); } }), { code: "ENXIO" });
+});
 
 test("splitPackage writes parts of at most the wanted size that read as the whole does, and joinPackage gives the whole back bit for bit", async () => {
   await using dir = await sticks();
