@@ -123,7 +123,8 @@ class FlowRun {
           this.#outputs.set(phase.id, plan.output);
           continue;
         }
-        await this.#runPhase(selected, input, { ...acting, planned: readers.observe }, { index: running.indexOf(selected), total: running.length });
+        const planned = await this.#runPhase(selected, input, { ...acting, planned: readers.observe }, { index: running.indexOf(selected), total: running.length });
+        if (context.dryRun) planning.expect(planned);
       }
       this.#current = undefined;
       if (outputDirectory !== undefined) await writePlan(this.#record, outputDirectory, context.host, acting.toYaml);
@@ -133,7 +134,7 @@ class FlowRun {
     }
   }
 
-  async #runPhase(selected: SelectedPhase, input: PlanInput<never>, acting: ActionContext, place: { readonly index: number; readonly total: number }): Promise<void> {
+  async #runPhase(selected: SelectedPhase, input: PlanInput<never>, acting: ActionContext, place: { readonly index: number; readonly total: number }): Promise<readonly Action[]> {
     const { phase } = selected;
     const { host, dryRun, ignorePreflightErrors, signal } = this.#context;
     const started = host.now().getTime();
@@ -152,7 +153,8 @@ class FlowRun {
 
     await refuseUnmade(phase, plan.actions.filter((candidate) => selected.mustBeMade(candidate)), acting);
     const before = { changed: this.#changed, unchanged: this.#unchanged };
-    for (const group of groupsOf(plan.actions.filter((candidate) => selected.acts(candidate)))) {
+    const actions = plan.actions.filter((candidate) => selected.acts(candidate));
+    for (const group of groupsOf(actions)) {
       signal.throwIfAborted();
       if (this.#unlocked !== undefined) throw this.#unlocked;
       // A dry run tells everything in the order of the plan.
@@ -171,6 +173,7 @@ class FlowRun {
       type: "phase-finished", phase: phase.id, ms: Math.max(0, host.now().getTime() - started),
       changed: this.#changed - before.changed, unchanged: this.#unchanged - before.unchanged,
     });
+    return actions;
   }
 
   #input(phase: AnyPhase, facts: HostFacts, made: PlanInput<never>["made"], cluster: PlanInput<never>["cluster"], runtime: PlanInput<never>["runtime"], now: Date): PlanInput<never> {
