@@ -13,6 +13,7 @@ import { englishIcu } from "./build/english-icu.ts";
 import { arches, nativeArch, nativeNode, nodeRuntime, type Arch } from "./build/node-runtime.ts";
 import { embeddedDescription } from "../src/package/program.ts";
 import { programDescription } from "./build/program-description.ts";
+import { movedProgramHeaders } from "./build/program-headers.ts";
 import { singleExecutable, tryExecutable } from "./build/single-executable.ts";
 import { withoutLibatomic } from "./build/without-libatomic.ts";
 
@@ -40,7 +41,7 @@ async function buildOne(arch: Arch, code: string, inputs: readonly string[], out
       codeCache: native,
       execArgv,
     });
-    writeFileSync(built, englishIcu(readFileSync(built)));
+    writeFileSync(built, movedProgramHeaders(englishIcu(readFileSync(built))));
     if (native) tryExecutable(built);
     const target = join(out, `kubestick-linux-${arch}`);
     renameSync(built, target);

@@ -9,7 +9,7 @@
  *   2. the segment that holds it is divided in two around the pages that became free, which are then mapped by nobody,
  *   3. what lies behind them in the file moves up. Every address stays, so no code has to know.
  *
- * Done last, after `node --build-sea`: that moves the program headers to where there is room for one more. Whatever does not look as expected ends the build.
+ * Done after `node --build-sea`: that moves the program headers to where there is room for one more. Whatever does not look as expected ends the build.
  * Sources: ICU `source/common/udata.cpp`, `ucmndata.h` (DataHeader, UDataOffsetTOC), Node `tools/icu/icu_small.json`; System V ABI, chapter 5.
  */
 import { ElfImage, PT_LOAD, SHT_NOBITS, type Segment } from "./elf-image.ts";

@@ -102,6 +102,20 @@ describe("npm run build", () => {
     assert.doesNotMatch(loaded, /libatomic/);
   });
 
+  test("the program headers are where Linux before 5.18 tells the loader they are, and in no segment of their own", () => {
+    const image = new ElfImage(readFileSync(executable));
+    const loaded = image.segments.filter(({ type }) => type === 1);
+    const [first, ...others] = loaded;
+    assert.ok(first !== undefined && first.offset === 0);
+    const place = image.number(32);
+    const length = image.segments.length * 56;
+    const table = image.segments.find(({ type }) => type === 6);
+    assert.deepEqual([table?.offset, table?.address, table?.fileSize, table?.memorySize], [place, first.address + place, length, length]);
+    const holder = loaded.find(({ address, memorySize }) => address <= first.address + place && address + memorySize >= first.address + place + length);
+    assert.ok(holder !== undefined && holder.fileSize > length && first.address + place - holder.address === place - holder.offset);
+    for (const [number, segment] of others.entries()) assert.ok(segment.address >= (loaded[number]?.address ?? 0) + (loaded[number]?.memorySize ?? 0), `segment ${number + 1} lies over the one before it`);
+  });
+
   test("a second build of the same sources gives the same bytes", () => {
     const hash = (): string => createHash("sha256").update(readFileSync(executable)).digest("hex");
     const first = hash();
