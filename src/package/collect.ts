@@ -8,6 +8,7 @@ import { basename } from "node:path";
 import { KubestickError } from "../errors.ts";
 import { declaredLicense } from "./bill-of-materials.ts";
 import type { BlobCache } from "./blob-cache.ts";
+import { Digester } from "./digest.ts";
 import { CHUNK_SIZE } from "./file-bytes.ts";
 import type { ImageView } from "./image.ts";
 import { decompressed, inspectLayer, type LayerFacts } from "./layer.ts";
@@ -184,10 +185,16 @@ export async function collectBinaries(
       entries.set(single.name, (await zstd.find(digest, single.name, stop)) ?? (await compress(zstd, open(), file.size, single.name, meter, stop)));
     } else {
       const wanted = new Map(source.binaries.map((binary) => [binary.from ?? binary.name, binary.name]));
+      const nameOf = (member: string): string => wanted.get(member) ?? member;
+      // What they are is found out first: reading the archive once more costs a fraction of compressing again what the store has.
       await readMembers(file.path, label, [...wanted.keys()], async (member, content) => {
-        const name = wanted.get(member) ?? member;
-        entries.set(name, await zstd.add(content, name, stop));
+        const digester = new Digester();
+        for await (const chunk of content) digester.update(chunk);
+        const known = await zstd.find(digester.digest(), nameOf(member), stop);
+        if (known !== undefined) entries.set(nameOf(member), known);
       }, stop);
+      const absent = [...wanted.keys()].filter((member) => !entries.has(nameOf(member)));
+      if (absent.length > 0) await readMembers(file.path, label, absent, async (member, content) => { entries.set(nameOf(member), await zstd.add(content, nameOf(member), stop)); }, stop);
     }
     return source.binaries.flatMap(({ name, path, mode }): CollectedBinary[] => {
       const entry = entries.get(name);

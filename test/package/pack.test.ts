@@ -10,7 +10,7 @@ import { payloadStartFor } from "../../src/package/format.ts";
 import { openPackage } from "../../src/package/reader.ts";
 import { failure, noise, writeExecutable } from "./fixtures.ts";
 import { makeImage, serve, tarOf } from "./images.ts";
-import { lists, startWorld, type World } from "./world.ts";
+import { hex, lists, startWorld, type World } from "./world.ts";
 
 const ignore = (): void => undefined;
 
@@ -67,6 +67,25 @@ test("pack writes a package with every program and image of the lists, in the or
   assert.equal(sizes.shared, index.entries.find(({ label }) => label === "registry.k8s.io/kube-apiserver:v1.36.2 layer 1")?.length);
   assert.equal(sizes.binaries + sizes.images + sizes.documents + sizes.other, index.entries.reduce((total, { length }) => total + length, 0));
   assert.ok((platforms[0]?.installedBytes ?? 0) > sizes.binaries + sizes.images);
+});
+
+test("pack compresses nothing twice: the second takes every program and layer from the cache, members of archives too, and a damaged one is made again", async () => {
+  await using world = await startWorld();
+  const first = await pack(world.options(), ignore);
+  const [store = ""] = (await readdir(world.at("cache"))).filter((name) => name.startsWith("zstd-"));
+  const stored = async (): Promise<Record<string, number>> => Object.fromEntries(await Promise.all((await readdir(world.at("cache", store))).map(async (name) => [name, (await stat(world.at("cache", store, name))).ino] as const)));
+  const before = await stored();
+  const [bridge, loopback] = [hex(world.plugins.bridge), hex(world.plugins.loopback)];
+  assert.ok(bridge in before && loopback in before && hex(world.kubelet) in before);
+  assert.equal((await pack(world.options({ output: world.at("again") }), ignore)).digest, first.digest);
+  assert.deepEqual(await stored(), before);
+
+  await writeFile(world.at("cache", store, loopback), "rot");
+  assert.equal((await pack(world.options({ output: world.at("mended") }), ignore)).digest, first.digest);
+  const { [loopback]: made, ...others } = await stored();
+  const { [loopback]: rotten, ...same } = before;
+  assert.deepEqual(others, same);
+  assert.ok(made !== undefined && rotten !== undefined);
 });
 
 test("pack carries a layer as the zstd of its tar when that is smaller, and always as published when told so", async () => {
