@@ -1,64 +1,75 @@
 /**
- * `npm run bench`: how long the executable takes to start, beside the bare Node executable inside it. Numbers only; they judge nothing.
+ * `npm run bench`: what kubestick costs, as ratios to what everybody knows. Numbers only; they judge nothing.
  *
- *   node scripts/bench.ts [--runs 25] [--executable dist/kubestick-linux-amd64]
- *   node scripts/bench.ts --hosts [--runs 5] [--json]                from a bare host to Ready, beside the stock way: see bench/hosts.ts
- *   node scripts/bench.ts --side-load PACKAGE [--runs 5] [--json]     see bench/side-load.ts
+ *   node scripts/bench.ts [--package FILE]       start, pack, verify and import, beside node, sha256sum, cp and ctr: see bench/throughput.ts
+ *   node scripts/bench.ts --hosts                from a bare host to Ready, beside the stock way: see bench/hosts.ts
+ *   node scripts/bench.ts --side-load PACKAGE    see bench/side-load.ts
  *
- * Runs alternate, so that a busy machine slows both; the smallest time is what the program costs, the median what a person meets.
+ * What is compared runs in turn, so that a busy machine slows both.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { nativeArch, nativeNode } from "./build/node-runtime.ts";
 
+const usage = `Usage: npm run bench -- [OPTIONS]
+
+Prints what kubestick costs, as ratios to what everybody knows, measured in turn in one run.
+
+  (neither of these)    start of the executable, pack, verify and import, beside node, sha256sum, cp and ctr images import;
+                        pack needs the folder of binaries of the end-to-end tests (KUBESTICK_E2E_ASSETS), import needs root and containerd
+  --hosts               on fresh test hosts, from bare to Ready, beside kubeadm (root)
+  --side-load PACKAGE   the image engine alone, beside ctr (root)
+
+  --package FILE        the package to measure with; default: one is packed
+  --executable FILE     default: dist/kubestick-linux-${nativeArch()}
+  --runs N              rounds (default 5)
+  --starts N            rounds of the executable's start (default 25)
+  -o, --output FORMAT   text (default) or json; --json is the same as -o json
+  --write FILE          also write the result as a section of this Markdown document
+  --work DIR            where temporary files go (default: the system's folder for them)
+
+Examples:
+  npm run bench
+  npm run bench -- --package ./kubestick-offline --runs 3 -o json
+`;
+
 const root = resolve(import.meta.dirname, "..");
 const { values } = parseArgs({
-  options: { runs: { type: "string" }, "side-load": { type: "string" }, hosts: { type: "boolean", default: false }, json: { type: "boolean", default: false }, executable: { type: "string", default: join(root, `dist/kubestick-linux-${nativeArch()}`) } },
+  options: {
+    runs: { type: "string", default: "5" }, starts: { type: "string", default: "25" }, "side-load": { type: "string" }, hosts: { type: "boolean", default: false }, package: { type: "string" },
+    output: { type: "string", short: "o", default: "text" }, json: { type: "boolean", default: false }, write: { type: "string" }, work: { type: "string" }, help: { type: "boolean", short: "h", default: false },
+    executable: { type: "string", default: join(root, `dist/kubestick-linux-${nativeArch()}`) },
+  },
 });
 
-function timed(argv: readonly [string, ...string[]]): number {
-  const started = performance.now();
-  const run = spawnSync(argv[0], argv.slice(1), { stdio: "ignore" });
-  const ms = performance.now() - started;
-  if (run.status !== 0) throw new Error(`${argv.join(" ")} ended with ${run.status ?? run.signal}`);
-  return ms;
+function count(name: "runs" | "starts"): number {
+  const number = Number(values[name]);
+  if (!Number.isSafeInteger(number) || number < 1) throw new Error(`--${name} ${values[name]} is no number of rounds. Example: --${name} 3`);
+  return number;
 }
 
-function median(sorted: readonly number[]): number {
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+async function main(): Promise<void> {
+  if (values.help) return process.stdout.write(usage), undefined;
+  if (values.output !== "text" && values.output !== "json") throw new Error(`-o ${values.output} is no form of output: text or json`);
+  const json = values.json || values.output === "json";
+  if (values.hosts) {
+    const { benchHosts } = await import("./bench/hosts.ts");
+    return benchHosts({ rounds: count("runs"), json });
+  }
+  if (values["side-load"] !== undefined) {
+    const { benchSideLoad } = await import("./bench/side-load.ts");
+    return benchSideLoad({ package: values["side-load"], rounds: count("runs"), json });
+  }
+  const { benchThroughput, requireExecutable, throughputMarkdown, throughputText } = await import("./bench/throughput.ts");
+  requireExecutable(values.executable, nativeArch());
+  const result = await benchThroughput({ executable: values.executable, node: nativeNode(root), package: values.package, rounds: count("runs"), starts: count("starts"), work: values.work });
+  console.log(json ? JSON.stringify(result, null, 2) : throughputText(result));
+  if (values.write !== undefined) (await import("./bench/document.ts")).writeSection(values.write, "throughput", "Start, pack, verify, import", throughputMarkdown(result));
 }
 
-const runs = Number(values.runs ?? (values["side-load"] === undefined && !values.hosts ? 25 : 5));
-if (values.hosts) {
-  const { benchHosts } = await import("./bench/hosts.ts");
-  await benchHosts({ rounds: runs, json: values.json });
-} else if (values["side-load"] !== undefined) {
-  const { benchSideLoad } = await import("./bench/side-load.ts");
-  await benchSideLoad({ package: values["side-load"], rounds: runs, json: values.json });
-} else if (!existsSync(values.executable)) {
-  console.error(`error: ${values.executable} does not exist. Build it first: npm run build -- --arch ${nativeArch()}`);
+try {
+  await main();
+} catch (error) {
+  console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
-} else {
-  const subjects: readonly (readonly [string, ...string[]])[] = [
-    [nativeNode(root), "-e", "0"],
-    [values.executable, "version"],
-    [values.executable, "--help"],
-    [values.executable, "config", "images", "list"],
-  ];
-  const times = subjects.map((): number[] => []);
-  for (const argv of subjects) timed(argv as [string, ...string[]]);
-  for (let run = 0; run < runs; run++) subjects.forEach((argv, i) => times[i]?.push(timed(argv as [string, ...string[]])));
-  const sorted = times.map((list) => list.toSorted((a, b) => a - b));
-  const base = sorted[0] ?? [];
-  console.log(`${runs} runs each, alternating`.padEnd(34), "min ms", "median ms", "min ratio", "median ratio");
-  subjects.forEach((argv, i) => {
-    const list = sorted[i] ?? [];
-    const name = i === 0 ? "node -e 0" : `kubestick ${argv.slice(1).join(" ")}`;
-    console.log(
-      name.padEnd(34), (list[0] ?? Number.NaN).toFixed(1).padStart(6), median(list).toFixed(1).padStart(9),
-      ((list[0] ?? Number.NaN) / (base[0] ?? Number.NaN)).toFixed(2).padStart(9), (median(list) / median(base)).toFixed(2).padStart(12),
-    );
-  });
 }

@@ -69,7 +69,7 @@ export async function benchSideLoad(options: SideLoadOptions): Promise<void> {
   }
 }
 
-async function withContainerd<T>(directory: string, work: (daemon: ContainerdProcess) => Promise<T>): Promise<T> {
+export async function withContainerd<T>(directory: string, work: (daemon: ContainerdProcess) => Promise<T>): Promise<T> {
   const daemon = new ContainerdProcess(directory, "registry.k8s.io/pause:3.10");
   try {
     await daemon.start();
@@ -143,7 +143,7 @@ async function gzipLayer(source: OpenedPackage, layer: PackageLayer, path: strin
   return { mediaType, digest: `sha256:${hash.digest("hex")}`, size: statSync(path).size, open: () => createReadStream(path) as AsyncIterable<Uint8Array> };
 }
 
-async function zstdArchive(source: OpenedPackage, path: string): Promise<string> {
+export async function zstdArchive(source: OpenedPackage, path: string): Promise<string> {
   const images = [];
   for (const image of source.index.images) {
     const layers = image.layers.map((layer): Blob => {

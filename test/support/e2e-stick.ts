@@ -60,21 +60,44 @@ export async function stickPath(options: StickOptions = {}): Promise<string> {
 
   onProgress?.(`packing for ${arch} with ${cni}`);
   await mkdir(folder, { recursive: true });
-  const registry = await serveImageLayout(join(sources.folder, "images"));
   const making = `${stick}.making-${process.pid}`;
+  // Its cache of downloads goes where ours is, and goes with the sources it was filled from.
+  const packing = await packingFrom(sources, { packer, carrier, cni, arch }, join(sources.folder, "pack-cache"));
   try {
-    const argv = [packer, "pack", "-o", making, "--cni", cni, "--arch", arch, "--executable", carrier, "--image", WEB_IMAGE, "--compression", "fast"];
-    for (const host of sources.registries) argv.push("--registry-mirror", `${host}=${registry.url}`);
-    for (const host of sources.downloadHosts) argv.push("--download-mirror", `${host}=${join(sources.folder, "downloads")}`);
-    // Its cache of downloads goes where ours is, and goes with the sources it was filled from.
-    await finish(argv, { ...process.env, XDG_CACHE_HOME: join(sources.folder, "pack-cache") });
+    await finish(packing.argv(making), packing.env);
     await rename(making, stick);
   } finally {
     rmSync(making, { force: true });
-    await registry.close();
+    await packing.close();
   }
   keepNewest(folder, 6);
   return stick;
+}
+
+/** A `pack` from local sources, as often as wanted: its registry listens until `close`. */
+export interface Packing {
+  argv(output: string): [string, ...string[]];
+  readonly env: NodeJS.ProcessEnv;
+  close(): Promise<void>;
+}
+
+/** `cache`: folder in which `pack` keeps what it has fetched and compressed. */
+export async function openPacking(cache: string, options: StickOptions = {}): Promise<Packing> {
+  const { cni = "flannel", arch = "amd64", onProgress } = options;
+  return packingFrom(await sourcesFor(options), { packer: await executablePath("amd64", onProgress), carrier: await executablePath(arch, onProgress), cni, arch }, cache);
+}
+
+async function packingFrom(sources: Sources, { packer, carrier, cni, arch }: { readonly packer: string; readonly carrier: string; readonly cni: Cni; readonly arch: string }, cache: string): Promise<Packing> {
+  const registry = await serveImageLayout(join(sources.folder, "images"));
+  const from = [
+    ...sources.registries.flatMap((host) => ["--registry-mirror", `${host}=${registry.url}`]),
+    ...sources.downloadHosts.flatMap((host) => ["--download-mirror", `${host}=${join(sources.folder, "downloads")}`]),
+  ];
+  return {
+    argv: (output) => [packer, "pack", "-o", output, "--cni", cni, "--arch", arch, "--executable", carrier, "--image", WEB_IMAGE, "--compression", "fast", ...from],
+    env: { ...process.env, XDG_CACHE_HOME: cache },
+    close: () => registry.close(),
+  };
 }
 
 /** The stick in parts: the first as `program` on the host, its neighbours beside it, the last one under another name in `otherFolder`. */
