@@ -42,7 +42,7 @@ export function embeddedFiles(root: string): ReadonlyMap<string, string> {
       .filter((entry) => entry.isFile())
       .map((entry) => relative(root, join(entry.parentPath, entry.name))),
   );
-  // Image archives may lie beside the lists; those are the payload's business.
-  const wanted = files.filter((path) => path.startsWith("bundle/") || /^offline-images\/[^/]+\/(?:images|binaries)\.yaml$/.test(path));
+  // Image archives may lie beside the lists; those are the payload's business. Licence texts are in what the program says of itself.
+  const wanted = files.filter((path) => (path.startsWith("bundle/") && !path.startsWith("bundle/licenses/")) || /^offline-images\/[^/]+\/(?:images|binaries)\.yaml$/.test(path));
   return new Map(wanted.toSorted().map((path) => [path, join(root, path)]));
 }

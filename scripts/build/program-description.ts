@@ -28,6 +28,7 @@ export function programDescription(root: string, arch: Arch, inputs: readonly st
   return {
     name: own.name, version: own.version, license: own.license, licenseTexts: [ownLicense],
     components: [runtime, ...libraries.toSorted((a, b) => (`${a.name} ${a.version}` < `${b.name} ${b.version}` ? -1 : 1)), ...publishedTexts(root, own.license, ownLicense)],
+    standardTexts: standardTexts(root, { license: own.license, key: ownLicense }, keep),
     texts: Object.fromEntries([...texts].toSorted(([a], [b]) => (a < b ? -1 : 1))),
   };
 }
@@ -39,6 +40,13 @@ function packageFolder(input: string): string | undefined {
 
 function licenseFiles(folder: string): readonly string[] {
   return readdirSync(folder).filter((name) => /^(?:licen[cs]e|copying|notice)/i.test(name)).toSorted().map((name) => join(folder, name));
+}
+
+/** Licence without its version's range (`GPL-2.0`) to the key of its text: our own, and what the programs and images of a package are under besides. */
+function standardTexts(root: string, own: { readonly license: string; readonly key: string }, keep: (text: string) => string): Readonly<Record<string, string>> {
+  const folder = join(root, "bundle/licenses");
+  const files = existsSync(folder) ? readdirSync(folder).toSorted() : [];
+  return Object.fromEntries([[own.license, own.key], ...files.map((name) => [name.replace(/\.txt$/, ""), keep(readFileSync(join(folder, name), "utf8"))] as const)]);
 }
 
 /** Files below bundle whose first line says whose they are. */

@@ -58,10 +58,17 @@ function licensesText({ parts, texts, programUnknown }: LicenseReport): string {
     ...aligned([["WHAT", "NAME", "VERSION", "LICENSE"], ...parts.map(({ what, name, version, license }) => [what, oneLine(name), oneLine(version), oneLine(license ?? "not told")])], []),
     "",
     "The licence of an image or program is its project's; other things in an image have their own.",
+    ...withoutText(parts),
     ...(programUnknown ? ["The program at the front of this file does not tell what is in it: it was made before it could."] : []),
     ...Object.entries(texts).flatMap(([key, text]) => ["", "=".repeat(80), users(key).join(", "), "-".repeat(80), printable(text).trimEnd()]),
     "",
   ].join("\n");
+}
+
+/** Said, because a list of texts does not show what it lacks. */
+function withoutText(parts: LicenseReport["parts"]): readonly string[] {
+  const named = parts.filter(({ license, texts }) => license !== undefined && texts.length === 0).map(({ name, version }) => oneLine(`${name} ${version}`));
+  return named.length === 0 ? [] : [`Not in this file is the licence text of: ${named.join(", ")}.`];
 }
 
 function summaryText(path: string, size: number, summary: PackageSummary, signed: string): string {

@@ -22,7 +22,12 @@ export interface LicenseReport {
 export async function licenseReport(pkg: Pick<PackageReader, "index" | "read">): Promise<LicenseReport> {
   const program = await programDescriptionOf(pkg);
   // Whole projects are under the licence their publisher names; its standard text is ours where the two are under the same one.
-  const standard = (license: string | undefined): readonly string[] => (program !== undefined && license !== undefined && license.split(/ (?:AND|OR) /).includes(program.license) ? program.licenseTexts : []);
+  const known = program?.standardTexts ?? {};
+  const standard = (license: string | undefined): readonly string[] => (license ?? "").split(/[\s()]+/).flatMap((id) => {
+    if (id === program?.license) return program.licenseTexts;
+    const key = known[id.replace(/-(?:only|or-later)$|\+$/, "")];
+    return key === undefined ? [] : [key];
+  });
   const parts = new Map<string, LicensedPart>();
   const add = (part: LicensedPart): void => { parts.set(`${part.what} ${part.name} ${part.version}`, part); };
   if (program !== undefined) {

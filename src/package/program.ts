@@ -28,6 +28,8 @@ export interface ProgramDescription {
   readonly license: string;
   readonly licenseTexts: readonly string[];
   readonly components: readonly ProgramComponent[];
+  /** Licences of which the program has the standard text, for what is packed with it: identifier without `-only` and `-or-later` to a key of `texts`. */
+  readonly standardTexts?: Readonly<Record<string, string>>;
   /** Licence texts as published, each once. */
   readonly texts: Readonly<Record<string, string>>;
 }

@@ -64,6 +64,8 @@ describe("npm run build", () => {
       assert.ok(licenseTexts.length > 0 && licenseTexts.every((key) => (description.texts[key] ?? "").length > 200), name);
     }
     assert.equal(description.components[0]?.version, process.versions.node);
+    const standard = Object.entries(description.standardTexts ?? {}).map(([id, key]) => [id, /\S.*/.exec(description.texts[key] ?? "")?.[0]]);
+    assert.deepEqual(standard, [["Apache-2.0", "Apache License"], ["GPL-2.0", "GNU GENERAL PUBLIC LICENSE"], ["LGPL-2.1", "GNU LESSER GENERAL PUBLIC LICENSE"]]);
   });
 
   test("the executable says the same in every language and time zone, without the data of all of them", () => {

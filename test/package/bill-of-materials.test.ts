@@ -11,7 +11,7 @@ import { pack } from "../../src/package/pack.ts";
 import { embeddedDescription, readProgram, type ProgramDescription } from "../../src/package/program.ts";
 import { billOf, billTimeOf, programDescriptionOf, provenanceDocuments } from "../../src/package/provenance.ts";
 import { spdxDocument } from "../../src/package/spdx.ts";
-import type { Digest, PackageImage } from "../../src/package/types.ts";
+import type { Digest, PackageImage, PackageIndex } from "../../src/package/types.ts";
 import { bareExecutable, noise, scratch, smallContent, withPackage } from "./fixtures.ts";
 import { makeImage, serve, tarOf } from "./images.ts";
 import { cyclonedxProblems, spdxProblems } from "./sbom-rules.ts";
@@ -24,7 +24,8 @@ const description: ProgramDescription = {
     { kind: "library", name: "@grpc/grpc-js", version: "1.14.7", license: "Apache-2.0", purl: "pkg:npm/%40grpc/grpc-js@1.14.7", licenseTexts: ["a"] },
     { kind: "library", name: "odd", version: "0", license: "SEE LICENSE IN FILE", licenseTexts: [] },
   ],
-  texts: { a: "Apache License\n", n: "Node.js is licensed for use as follows\n" },
+  standardTexts: { "Apache-2.0": "a", "GPL-2.0": "g", "LGPL-2.1": "l" },
+  texts: { g: "GNU General Public License\n", l: "GNU Lesser General Public License\n", a: "Apache License\n", n: "Node.js is licensed for use as follows\n" },
 };
 
 /** An executable that describes itself, as the build makes it. */
@@ -123,6 +124,14 @@ test("the licence report has every part once, with the texts the program brings"
   assert.deepEqual(texts, description.texts);
   assert.deepEqual(parts.slice(0, 3).map(({ what, name, license, texts: keys }) => [what, name, license, ...keys]), [["program", "kubestick", "Apache-2.0", "a"], ["runtime", "node", "MIT", "n"], ["library", "@grpc/grpc-js", "Apache-2.0", "a"]]);
   assert.deepEqual(parts.filter(({ what }) => what === "image").map(({ name, version }) => `${name} ${version}`), ["registry.k8s.io/pause 3.10.2", "registry.k8s.io/kube-apiserver v1.36.2", "ghcr.io/flannel-io/flannel v1"]);
+});
+
+test("the licence report finds the standard texts of whatever an expression names, and says where there is none", async () => {
+  const { parts } = await licenseReport({
+    index: { platforms: [{ images: [], binaries: ["GPL-2.0-or-later AND LGPL-2.1-only", "(Apache-2.0 OR GPL-2.0+)", "MIT", undefined].map((license, number) => ({ name: `tool${number}`, version: "1", license })) }], documents: [{ kind: "licenses", name: "program", digest: digestOf("") }] } as unknown as PackageIndex,
+    read: async () => Buffer.from(JSON.stringify(description)),
+  });
+  assert.deepEqual(parts.filter(({ what }) => what === "binary").map(({ texts }) => texts), [["g", "l"], ["a", "g"], [], []]);
 });
 
 test("billOfMaterials keeps parts apart whose names look alike, and has a shared layer once", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { versionFacts } from "../../src/config/versions.ts";
@@ -68,6 +68,23 @@ test("loadLists names the field that is wrong", () => {
       assert.match(error.happened, happened);
       return true;
     });
+  }
+});
+
+test("of every licence in the lists the project has the text, and where copyleft is, the document on it names this very version", () => {
+  const document = assets.text("docs/sbom.md");
+  const texts = new Set([(JSON.parse(assets.text("package.json")) as { license: string }).license, ...readdirSync(`${root}/bundle/licenses`).map((name) => name.replace(/\.txt$/, ""))]);
+  for (const kubernetesVersion of ["v1.33", "v1.34", "v1.35", "v1.36"]) {
+    const { images, sources } = loadLists(assets, { kubernetesVersion, arch: "amd64", cni: "flannel" });
+    const parts = [
+      ...images.map(({ license, reference: { repository, tag } }) => ({ license, name: repository.slice(repository.lastIndexOf("/") + 1), version: (tag ?? "").replace(/-alpine$/, "") })),
+      ...sources.flatMap(({ license, version, binaries }) => binaries.map(({ name }) => ({ license, name, version }))),
+    ];
+    for (const { license = "", name, version } of parts) {
+      const ids = license.split(" AND ").map((id) => id.replace(/-(?:only|or-later)$/, ""));
+      for (const id of ids) assert.ok(texts.has(id), `${name} ${version} is under ${id}`);
+      if (ids.some((id) => id.includes("GPL"))) assert.ok(document.includes(`**${name} ${version}**`), `docs/sbom.md says nothing of the source of ${name} ${version}`);
+    }
   }
 });
 
