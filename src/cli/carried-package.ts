@@ -1,6 +1,6 @@
 /** The package a run installs from: that of the running executable, or of a file that was named. */
 import { setFlagsFromString } from "node:v8";
-import { isKubestickError } from "../errors.ts";
+import { isKubestickError, KubestickError } from "../errors.ts";
 import { openPackage } from "../package/reader.ts";
 import type { PackageReader } from "../package/types.ts";
 import { runningExecutable } from "./executable.ts";
@@ -17,4 +17,15 @@ export async function carriedPackage(named: string | undefined, parts?: readonly
     if (named === undefined && isKubestickError(error) && error.code === "PACKAGE_ABSENT") return undefined;
     throw error;
   }
+}
+
+/** Where no preflight looks: images of another processor would be loaded and never start. `arch`: the machine's. */
+export function requireOwnArchitecture({ path, index }: Pick<PackageReader, "path" | "index">, arch: string): void {
+  if (index.arch === arch) return;
+  throw new KubestickError({
+    code: "PACKAGE_ARCHITECTURE",
+    attempted: `loading images from the package in ${path}`,
+    happened: `It is for ${index.platforms.map((platform) => platform.arch).join(" and ")}${index.platforms.some((platform) => platform.arch === arch) ? `, and this program is the one for ${index.arch}` : ""}; this machine is ${arch}. Nothing was changed.`,
+    next: index.platforms.some((platform) => platform.arch === arch) ? `Start the kubestick for ${arch}.` : `On a connected machine: ./kubestick pack --arch ${arch} --executable ./kubestick-linux-${arch}`,
+  });
 }

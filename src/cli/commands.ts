@@ -120,6 +120,7 @@ export const commands: readonly Command[] = [
       { comment: "Through mirrors", line: "kubestick pack --registry-mirror registry.k8s.io=https://mirror.example/k8s --download-mirror dl.k8s.io=/srv/downloads" },
       { comment: "Signed; what runs from the file takes other packages only if they are signed with the same key", line: "kubestick pack --sign-key release.key --trust-key release.key.pub -o kubestick-offline" },
       { comment: "For arm64 machines, on an amd64 one", line: "kubestick pack --arch arm64 --executable ./kubestick-linux-arm64 -o kubestick-offline-arm64" },
+      { comment: "One file for both, which starts on both", line: "kubestick pack --arch amd64,arm64 --executable ./kubestick-linux-arm64 -o kubestick-offline" },
     ],
     flags: packFlags,
     run: async (flags, _, io) => (await import("./pack.ts")).packCommand(flags, io),
@@ -137,6 +138,7 @@ export const commands: readonly Command[] = [
     flags: {
       sbom: { type: "string", placeholder: "FORMAT", choices: ["spdx", "cyclonedx"], description: "Print the bill of materials instead: SPDX 2.3 or CycloneDX 1.6, in JSON" },
       licenses: { type: "bool", description: "Print the licence of everything in the file instead, and the licence texts" },
+      arch: { type: "string", placeholder: "ARCH", description: "Only programs and images for this processor, of a file for several" },
       part, "trust-key": trustKey, "signature-policy": signaturePolicy, output,
     },
     positionals: [{ name: "FILE", description: "Kubestick file; the running executable when left out", optional: true }],

@@ -17,6 +17,7 @@ import { parseFeatureGates } from "./init-options.ts";
 import type { Io, OutputFormat } from "./io.ts";
 import { machinePorts, type MachinePorts } from "./machine.ts";
 import { openNamedPackage } from "./package.ts";
+import { requireOwnArchitecture } from "./carried-package.ts";
 import { trustEvents } from "./package-trust.ts";
 import { openTicketPackage } from "./peer-package.ts";
 import { renderRun } from "./render.ts";
@@ -45,6 +46,8 @@ export async function imagesPullCommand(flags: ImagesPullFlags, io: Io): Promise
 
 export async function* pullEvents(flags: ImagesPullFlags, signal: AbortSignal, pkg: PackageReader, ports: MachinePorts): AsyncGenerator<RunEvent, RunOutcome> {
   const file = flags.config === undefined ? undefined : await readConfigFile(flags.config);
+  const facts = await ports.host.facts();
+  requireOwnArchitecture(pkg, facts.arch);
   const { config, warnings } = resolveInitConfig({
     options: {
       ...(flags["cri-socket"] === undefined ? {} : { criSocket: flags["cri-socket"] }),
@@ -53,7 +56,7 @@ export async function* pullEvents(flags: ImagesPullFlags, signal: AbortSignal, p
       ...(flags["kubernetes-version"] === undefined ? {} : { kubernetesVersion: flags["kubernetes-version"] }),
     },
     ...(file === undefined ? {} : { file }),
-    facts: await ports.host.facts(),
+    facts,
     packageVersion: pkg.index.kubernetesVersion,
     packageCni: pkg.index.cni,
   });

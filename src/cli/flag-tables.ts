@@ -122,9 +122,9 @@ export const joinFlags = {
 
 export const packFlags = {
   "kubernetes-version": { type: "string", placeholder: "VERSION", default: "newest with lists in this executable", description: "Kubernetes version to collect" },
-  arch: { type: "string", placeholder: "ARCH", default: "that of this executable", choices: ["amd64", "arm64"], description: "Processor of the machines to install" },
+  arch: { type: "strings", placeholder: "ARCH", default: "that of the executable", choices: ["amd64", "arm64"], description: "Processor of the machines to install; amd64,arm64 makes one file for both, which starts on both" },
   out: { type: "string", short: "o", placeholder: "FILE", completes: "file", default: "kubestick-VERSION-linux-ARCH", description: "File to write" },
-  executable: { type: "string", placeholder: "FILE", completes: "file", default: "the running executable", description: "Kubestick executable to extend; needed for another --arch" },
+  executable: { type: "array", placeholder: "FILE", completes: "file", default: "the running executable", description: "Kubestick executable to extend; needed for another --arch than its own. For amd64,arm64 that of the other one, or both; a file for both has both" },
   cni: { type: "string", placeholder: "NAME", default: "flannel", choices: ["flannel", "bridge", "none"], description: "Pod network the package is made for" },
   image: { type: "array", placeholder: "REF", description: "One more image, repeatable" },
   images: { type: "string", placeholder: "DIR", completes: "directory", description: "Folder with OCI layouts or image archives (docker save, OCI) to take images from before any registry is asked" },

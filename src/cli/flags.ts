@@ -53,12 +53,14 @@ export function parseArguments(command: string, table: FlagTable, words: readonl
       return;
     }
     const value = text ?? takeValue(command, written, spec, queue);
-    if (spec.choices !== undefined && !spec.choices.includes(value)) {
-      const close = nearest(value, spec.choices);
-      throw badValue(command, written, value, `it must be one of ${spec.choices.join(", ")}${close === undefined ? "" : `; did you mean ${close}?`}`);
+    const values = spec.type === "strings" ? splitList(command, written, value) : [value];
+    const wrong = spec.choices === undefined ? undefined : values.find((one) => spec.choices?.includes(one) === false);
+    if (spec.choices !== undefined && wrong !== undefined) {
+      const close = nearest(wrong, spec.choices);
+      throw badValue(command, written, wrong, `it must be one of ${spec.choices.join(", ")}${close === undefined ? "" : `; did you mean ${close}?`}`);
     }
     if (spec.type === "int") flags[name] = integerOf(command, written, value);
-    else if (spec.type === "strings") flags[name] = [...((flags[name] as readonly string[] | undefined) ?? []), ...splitList(command, written, value)];
+    else if (spec.type === "strings") flags[name] = [...((flags[name] as readonly string[] | undefined) ?? []), ...values];
     else if (spec.type === "array") flags[name] = [...((flags[name] as readonly string[] | undefined) ?? []), value];
     else {
       if (spec.type === "duration" && parseDuration(value) === undefined) throw badValue(command, written, value, "it must be a duration such as 30m, 24h0m0s or 0");

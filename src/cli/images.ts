@@ -11,6 +11,7 @@ import type { Digest, PackageReader } from "../package/types.ts";
 import type { Io, OutputFormat } from "./io.ts";
 import { machinePorts, type MachinePorts } from "./machine.ts";
 import { configOfMachine } from "./machine-config.ts";
+import { requireOwnArchitecture } from "./carried-package.ts";
 import { openNamedPackage } from "./package.ts";
 import { trustEvents } from "./package-trust.ts";
 import { printResult } from "./print-result.ts";
@@ -52,6 +53,7 @@ export async function imagesLoadCommand(flags: ImagesLoadFlags, io: Io, ports: M
 /** No configuration is read here: what it says of trust counts for `init` and `join`, and a baked-in key everywhere. */
 async function* loadEvents(flags: ImagesLoadFlags, pkg: PackageReader, facts: HostFacts, io: Io, ports: MachinePorts): AsyncGenerator<RunEvent, RunOutcome> {
   yield* trustEvents(pkg, trustFlags(flags), { signaturePolicy: "Auto", trustedKeys: [] });
+  requireOwnArchitecture(pkg, facts.arch);
   const config = configOfMachine(facts, flags["cri-socket"]);
   return yield* runFlow(loadFlow, { ...ports, pkg, config, dryRun: flags["dry-run"] === true, skipPhases: [], ignorePreflightErrors: [], signal: io.signal });
 }

@@ -1,11 +1,11 @@
 /** `kubestick pack`. */
 import { resolve } from "node:path";
 import { KubestickError } from "../errors.ts";
-import { loadLists, type Cni } from "../package/lists.ts";
+import type { Cni } from "../package/lists.ts";
 import { signerText } from "../package/signatures.ts";
 import { pack, type PackEvent, type PackOptions, type PackResult } from "../package/pack.ts";
 import { parseByteSize } from "./byte-size.ts";
-import { embeddedAssets, programArch, runningExecutable } from "./executable.ts";
+import { embeddedAssets, runningExecutable } from "./executable.ts";
 import type { packFlags } from "./flag-tables.ts";
 import type { FlagValues } from "./flags.ts";
 import type { Io, OutputFormat } from "./io.ts";
@@ -42,8 +42,11 @@ export async function packCommand(flags: PackFlags, io: Io): Promise<void> {
 }
 
 export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal, env: Io["env"] = {}): PackOptions {
-  const executable = flags.executable ?? runningExecutable();
-  if (executable === undefined) {
+  const arches = flags.arch === undefined || flags.arch.length === 0 ? undefined : [...new Set(flags.arch)].sort();
+  const running = runningExecutable();
+  // For one architecture a named executable is the one that is meant; for several the running one serves for its own.
+  const executables = [...(flags.executable ?? []), ...(flags.executable === undefined || (arches?.length ?? 0) > 1 ? [running ?? []].flat() : [])];
+  if (executables.length === 0) {
     throw flagError("This program runs from its source tree, so there is no executable of its own to extend.", "Build one with \"npm run build\" and name it with --executable FILE.");
   }
   // `-o` is the file here, as in curl and gcc; everywhere else it is the form of the output.
@@ -52,14 +55,12 @@ export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal, env:
   }
   if (flags.signer !== undefined && flags["sign-key"] === undefined) throw flagError("--signer names who signs, and nobody does.", "Add --sign-key FILE, or leave out --signer.");
   const assets = embeddedAssets();
-  const arch = flags.arch ?? programArch;
   const cni = flags.cni as Cni | undefined;
-  const output = flags.out ?? `kubestick-${loadLists(assets, { kubernetesVersion: flags["kubernetes-version"], arch, cni: cni ?? "flannel" }).kubernetesVersion}-linux-${arch}`;
   return {
-    executable,
-    output: resolve(output),
+    executable: executables,
+    output: flags.out === undefined ? undefined : resolve(flags.out),
     kubernetesVersion: flags["kubernetes-version"],
-    arch: flags.arch,
+    arch: arches,
     cni,
     extraImages: flags.image,
     registryMirrors: flags["registry-mirror"],
@@ -95,7 +96,8 @@ function tell(report: WorkReport, event: PackEvent): void {
 
 function packedText(result: PackResult): string {
   const name = result.path.slice(result.path.lastIndexOf("/") + 1);
-  return `Kubernetes ${result.kubernetesVersion} for linux/${result.arch}: ${result.images.length} images, ${result.binaries.length} programs, ${formatBytes(result.size)}, ${formatBytes(result.fetched)} of it fetched now`
+  const count = (names: readonly string[]): number => new Set(names).size;
+  return `Kubernetes ${result.kubernetesVersion} for linux/${result.arch.replaceAll(",", " and linux/")}: ${count(result.images.map(({ reference }) => reference))} images, ${count(result.binaries.map(({ name: program }) => program))} programs, ${formatBytes(result.size)}, ${formatBytes(result.fetched)} of it fetched now`
     + `${result.lock === "none" ? "" : `; lock file ${result.lock}`}\n`
     + sizesLines(result.sizes).map((line) => `${line}\n`).join("")
     + result.signers.map((signer) => `signed by ${signerText(signer)}\n`).join("")

@@ -19,6 +19,7 @@ export interface InspectFlags extends TypedTrustFlags {
   readonly output?: string;
   readonly sbom?: string;
   readonly licenses?: boolean;
+  readonly arch?: string;
 }
 
 export async function inspectCommand(flags: InspectFlags, positionals: readonly string[], io: Io): Promise<void> {
@@ -33,13 +34,21 @@ export async function inspectCommand(flags: InspectFlags, positionals: readonly 
       return printResult(io, flags.output, licensesText(report), { path: reader.path, ...report });
     }
     const { header, footer } = reader.layout;
-    const summary = summarize(reader.index, reader.signers, footer.indexLength + footer.signaturesLength);
+    const summary = ofArchitecture(summarize(reader.index, reader.signers, footer.indexLength + footer.signaturesLength), flags.arch, reader.path);
     const signed = signedText(reader, trusted) ?? "the package is not signed";
     const { parts } = reader.source;
     printResult(io, flags.output, summaryText(reader.path, header.fileLength, summary, signed) + partsText(parts), { path: reader.path, size: header.fileLength, indexDigest: reader.indexDigest, ...(parts === undefined ? {} : { parts: partList(parts) }), ...summary, signers: summary.signers.map(({ fingerprint, name }) => ({ fingerprint, ...(name === undefined ? {} : { name }), trusted: trusted.some(({ signer }) => signer.fingerprint === fingerprint) })) });
   } finally {
     await reader.close();
   }
+}
+
+function ofArchitecture(summary: PackageSummary, arch: string | undefined, path: string): PackageSummary {
+  const platforms = arch === undefined ? summary.platforms : summary.platforms.filter((platform) => platform.arch === arch);
+  if (platforms.length > 0) return { ...summary, platforms };
+  throw new KubestickError({
+    code: "PACKAGE_ARCH_ABSENT", attempted: `looking into the package in ${path}`, happened: `It has nothing for ${String(arch)}, but for ${summary.platforms.map((platform) => platform.arch).join(" and ")}.`, next: `kubestick inspect ${path}`,
+  });
 }
 
 async function billText(reader: PackageReader, format: BillFormat): Promise<string> {
@@ -75,11 +84,12 @@ function summaryText(path: string, size: number, summary: PackageSummary, signed
   const { sizes, executable, documents } = summary;
   return [
     `Kubernetes ${summary.kubernetesVersion}, CNI ${summary.cni}, for ${summary.platforms.map(({ arch }) => `linux/${arch}`).join(", ")}`,
-    `${path}: ${formatBytes(size)}, a program for linux/${executable.arch}`,
+    `${path}: ${formatBytes(size)}, ${executable.arch === "any" ? "a program for each processor" : `a program for linux/${executable.arch}`}`,
     ...(summary.signers.length === 0 ? [signed] : summary.signers.map((signer) => `signed by ${signerText(signer)}`)),
     "",
     "Sizes",
     ...sizesLines(sizes),
+    ...(executable.arch === "any" ? ["", "Architectures", ...aligned([["ARCH", "STORED", "OF IT SHARED"], ...summary.platforms.map(({ arch, stored, storedShared }) => [`linux/${arch}`, formatBytes(stored), formatBytes(storedShared)])], [1, 2])] : []),
     ...summary.platforms.flatMap((platform) => platformText(platform, summary.platforms.length > 1)),
     ...(documents.length === 0 ? [] : ["", "Documents", ...aligned(documents.map(({ kind, name, mediaType, size: length }) => [kind, oneLine(name), formatBytes(length), mediaType]), [2])]),
     "",

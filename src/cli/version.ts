@@ -28,7 +28,7 @@ export async function versionCommand(flags: { readonly output?: string }, io: Io
     return io.stdout.write(stringify(document));
   }
   const packageLine = "kubernetesVersion" in carried
-    ? `package: Kubernetes ${carried.kubernetesVersion}, ${carried.arch}, CNI ${carried.cni}`
+    ? `package: Kubernetes ${carried.kubernetesVersion}, ${carried.arch.replaceAll(",", " and ")}, CNI ${carried.cni}`
     : `package: ${carried.why}`;
   printResult(io, flags.output, `kubestick ${document.kubestickVersion} (${document.platform}, Node.js ${document.nodeVersion})\n${packageLine}\n`, document);
 }
@@ -45,8 +45,8 @@ async function carriedPackage(): Promise<NonNullable<VersionDocument["package"]>
   try {
     const reader = await openPackage(executable, { incomplete: true });
     await reader.close();
-    const { kubernetesVersion, arch, cni } = reader.index;
-    return { kubernetesVersion, arch, cni };
+    const { kubernetesVersion, platforms, cni } = reader.index;
+    return { kubernetesVersion, arch: platforms.map(({ arch }) => arch).join(","), cni };
   } catch (error) {
     if (!isKubestickError(error)) throw error;
     return error.code === "PACKAGE_ABSENT" ? absent : { why: `unreadable, ${error.code}: ${error.happened}` };

@@ -28,7 +28,7 @@ const wantedCommands = [
 ];
 
 export async function readFacts(exec: Exec): Promise<HostFacts> {
-  const [osRelease, status, meminfo, swaps, resolv, systemd, addresses, routes, commands, criSockets, container, kernelConfig, hostnameResolves, readOnlySysctls] = await Promise.all([
+  const [osRelease, status, meminfo, swaps, resolv, systemd, addresses, routes, commands, criSockets, container, kernelConfig, hostnameResolves, readOnlySysctls, arch] = await Promise.all([
     textOf("/etc/os-release").then(async (text) => text || (await textOf("/usr/lib/os-release"))),
     textOf("/proc/self/status"),
     textOf("/proc/meminfo"),
@@ -43,12 +43,13 @@ export async function readFacts(exec: Exec): Promise<HostFacts> {
     readKernelConfig(release()),
     resolves(exec, hostname()),
     readOnly(["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"]),
+    machineArch("/bin/sh"),
   ]);
   const os = parseOsRelease(osRelease);
   return {
     os: { id: os["ID"] ?? "linux", versionId: os["VERSION_ID"] ?? "", prettyName: os["PRETTY_NAME"] ?? os["NAME"] ?? "Linux" },
     kernelRelease: release(),
-    arch: process.arch === "x64" ? "amd64" : process.arch,
+    arch,
     hostname: hostname(),
     uid: process.geteuid?.() ?? -1,
     cpus: parseCpuList(fieldOf(status, "Cpus_allowed_list")),
@@ -72,6 +73,27 @@ export async function readFacts(exec: Exec): Promise<HostFacts> {
     ...(hostnameResolves === undefined ? {} : { hostnameResolves }),
     readOnlySysctls,
   };
+}
+
+/**
+ * Go's name of the machine's processor. An emulator (qemu-user with binfmt_misc) lets a program for another one start, and tells it what it wants to hear:
+ * process.arch and uname name the program's. What the machine's own shell is made for, nobody changes. `shell`: path of it.
+ */
+export async function machineArch(shell: string): Promise<string> {
+  const own = process.arch === "x64" ? "amd64" : process.arch;
+  try {
+    const file = await open(shell);
+    try {
+      // ELF header: class and byte order in bytes 4 and 5, e_machine at 18.
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(20), 0, 20, 0);
+      const plain = bytesRead === 20 && buffer.toString("latin1", 0, 6) === "\x7fELF\x02\x01";
+      return (plain ? ({ 62: "amd64", 183: "arm64" } as Readonly<Record<number, string>>)[buffer.readUInt16LE(18)] : undefined) ?? own;
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return own; // a machine without a shell there has nothing that could contradict
+  }
 }
 
 // ---------------------------------------------------------------- pure parsers

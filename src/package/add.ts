@@ -17,7 +17,7 @@ import { readChart } from "./chart.ts";
 import { collectLayers, describeImage, layerJobs, type ResolvedImage, type Stores } from "./collect.ts";
 import { EXECUTABLE } from "./damage.ts";
 import { Digester, digestOf } from "./digest.ts";
-import { ELF_MAGIC } from "./elf.ts";
+import { inspectExecutables } from "./executables.ts";
 import { isFileName } from "./extract.ts";
 import { packageCorrupt } from "./failures.ts";
 import { CHUNK_SIZE } from "./file-bytes.ts";
@@ -33,6 +33,7 @@ import type { Digest, PackageDocument, PackageImage, PackagePlatform, PackageRea
 import { requireWritable } from "./package-output.ts";
 import { keyFingerprint } from "./signatures.ts";
 import { readSigningKey } from "./signing-key.ts";
+import { isCutFront } from "./starter.ts";
 import { bakedKeys } from "./trust.ts";
 import { writePackage, type EntrySource, type WrittenPackage } from "./writer.ts";
 import { ZstdStore } from "./zstd-store.ts";
@@ -82,7 +83,7 @@ export interface AddedItem {
 }
 
 export interface AddWarning {
-  readonly check: "ManifestImage" | "ImagePullPolicy";
+  readonly check: "ManifestImage" | "ImagePullPolicy" | "ImagePlatform";
   readonly message: string;
   readonly hint: string;
 }
@@ -191,7 +192,7 @@ class Addition {
     if (!found.isFile()) throw addFailed(item, "It is neither a file nor a folder.", "Name an image archive, an OCI layout, a Kubernetes manifest or a chart archive.");
     if (/\.(ya?ml|json)$/i.test(item)) return this.#takeManifest(item, found.size);
     const head = await headOf(item);
-    if (ELF_MAGIC.every((byte, at) => head[at] === byte)) {
+    if (head.length === 4 && isCutFront(head)) {
       throw addFailed(item, "It is a program, perhaps a kubestick file; such a file is what things are added to.", `Name it as the base: \`kubestick package add --from ${item} ...\`.`);
     }
     const chart = head[0] === 0x1f && head[1] === 0x8b ? await readChart(item) : undefined;
@@ -205,13 +206,21 @@ class Addition {
   /** Warnings about what the manifests need, now that all of it is known. Throws with `strict`. */
   async judge(): Promise<void> {
     await this.#refuseSameObjects();
-    const carried = this.#carried();
+    this.#warnOfPartialImages();
+    const { platforms } = this.#base.index;
+    const carried = new Map(platforms.map((platform) => [platform.arch, this.#carried(platform)]));
+    const lacking = (image: string): readonly string[] => platforms.map(({ arch }) => arch).filter((arch) => !isCarried(image, carried.get(arch) ?? []));
+    const fresh = this.#freshNames();
     for (const { document, manifest } of this.#documents) {
       const told = new Set<string>();
       for (const { image, reference, of, alwaysPulled } of manifest?.images ?? []) {
         if (told.has(image)) continue;
         told.add(image);
-        if (reference === undefined || !isCarried(image, carried)) {
+        const without = reference === undefined ? platforms.map(({ arch }) => arch) : lacking(image);
+        if (without.length > 0 && without.length < platforms.length) {
+          // Of an image that comes now it was said already.
+          if (!fresh.has(parseReference(image).canonical)) this.#warn({ check: "ManifestImage", message: `${document.name}: ${of} starts ${image}, which the package does not carry for linux/${without.join(" and linux/")}`, hint: "Add its archive for these, too, or keep its pods on the other nodes with a nodeSelector for kubernetes.io/arch." });
+        } else if (without.length > 0) {
           this.#warn({ check: "ManifestImage", message: `${document.name}: ${of} starts ${image}, which the package does not carry`, hint: reference === undefined ? "It is no image reference." : "Add its archive too; a node without network cannot fetch it." });
         } else if (alwaysPulled) {
           this.#warn({ check: "ImagePullPolicy", message: `${document.name}: ${of} asks the registry for ${image} at every start, also when it is on the node`, hint: "Set imagePullPolicy: IfNotPresent; with the tag latest, Always is the default." });
@@ -259,12 +268,13 @@ class Addition {
     const incoming = new Map(this.#documents.map(({ document }) => [keyOf(document), document]));
     const carried = [...index.documents.filter((document) => !incoming.has(keyOf(document)) && !isProvenance(document)), ...incoming.values()];
     fresh.push(...this.#documents.map(({ entry }) => entry));
-    const program = await readProgram(this.#options.base, index.executable, this.#options.signal);
+    const executables = await inspectExecutables(this.#options.base);
+    const programs = await Promise.all(executables.map((executable) => readProgram(executable.path, executable, this.#options.signal)));
     // A signature was checked over the index, and this is the one part of the base that is not read through it.
-    if (program.digest !== index.executable.digest) throw packageCorrupt(this.#base.path, EXECUTABLE, "its bytes are not the ones that were packed");
+    if (programs.some(({ digest }, number) => digest !== executables[number]?.packed)) throw packageCorrupt(this.#base.path, EXECUTABLE, "its bytes are not the ones that were packed");
     // What the base says of itself is not true of the new package.
     const provenance = provenanceDocuments({
-      content: { kubernetesVersion: index.kubernetesVersion, cni: index.cni, platforms }, documents: carried, program,
+      content: { kubernetesVersion: index.kubernetesVersion, cni: index.cni, platforms }, documents: carried, programs,
       created: billTime(this.#options.sourceDateEpoch, all.flatMap(({ view }) => view.documents.get(view.config.digest) ?? []), await billTimeOf(this.#base)),
     });
     fresh.push(...provenance.map(({ entry }) => entry));
@@ -282,15 +292,25 @@ class Addition {
     await Promise.all(this.#opened.map((source) => source.close()));
   }
 
+  /** For each architecture of the base that the images have; they have to have one of them. */
   async #takeImages(item: string): Promise<void> {
-    for (const { arch, images: present } of this.#base.index.platforms) {
+    const { platforms } = this.#base.index;
+    const refused = new Map<string, unknown>();
+    const taken = new Set<string>();
+    for (const { arch, images: present } of platforms) {
       const source = await ImagesDirectory.open(item, arch, join(this.#work, "spool"));
       this.#opened.push(source);
       const references = source.references.map((text) => parseReference(text));
       references.push(...this.#named(item, source));
       if (references.length === 0) throw addFailed(item, "It holds no image.", "Name an image archive (docker save, OCI), an OCI layout, a Kubernetes manifest (.yaml, .json) or a chart archive (.tgz).");
       for (const reference of references) {
-        const view = await viewImage(source, reference, arch, this.#options.signal);
+        const view = await viewImage(source, reference, arch, this.#options.signal).catch((error: unknown) => {
+          if (platforms.length === 1 || !isKubestickError(error) || error.code !== "IMAGE_PLATFORM") throw error;
+          refused.set(reference.canonical, refused.get(reference.canonical) ?? error);
+          return null;
+        });
+        if (view === null) continue;
+        taken.add(reference.canonical);
         if (view === undefined) throw new TypeError(`${item} listed ${reference.canonical} and has it not`);
         const known = present.find((image) => image.reference === reference.canonical);
         const again = (this.#images.get(arch) ?? []).find((image) => image.view.reference.canonical === reference.canonical);
@@ -304,6 +324,32 @@ class Addition {
         this.#tell({ kind: "image", name: reference.canonical, digest: view.target.digest, what });
       }
     }
+    for (const [name, error] of refused) if (!taken.has(name)) throw error;
+  }
+
+  /** An image for one architecture in a package for several is what some applications come as; the others' nodes go without it. */
+  #warnOfPartialImages(): void {
+    const { platforms } = this.#base.index;
+    const fresh = (arch: string, name: string): ResolvedImage | undefined => (this.#images.get(arch) ?? []).find(({ view }) => view.reference.canonical === name);
+    for (const name of this.#freshNames()) {
+      const having = platforms.filter(({ arch }) => fresh(arch, name) !== undefined).map(({ arch }) => arch);
+      for (const { arch, images } of platforms) {
+        if (having.includes(arch)) continue;
+        const kept = images.find(({ reference }) => reference === name);
+        // The one that was lacking comes to one that is there: so it was meant.
+        const completes = kept !== undefined && !platforms.some((other) => having.includes(other.arch) && other.images.some(({ reference }) => reference === name));
+        if (completes) continue;
+        this.#warn({
+          check: "ImagePlatform",
+          message: `${name} comes for linux/${having.join(" and linux/")} only: nodes with linux/${arch} ${kept === undefined ? "go without it" : `keep what the package had, ${kept.target.digest}`}`,
+          hint: `Add its archive for linux/${arch}, too, or keep its pods on the other nodes with nodeSelector kubernetes.io/arch: ${having.join(" or ")}.`,
+        });
+      }
+    }
+  }
+
+  #freshNames(): ReadonlySet<string> {
+    return new Set([...this.#images.values()].flat().map(({ view }) => view.reference.canonical));
   }
 
   #named(item: string, source: ImagesDirectory): readonly Reference[] {
@@ -359,10 +405,9 @@ class Addition {
     }
   }
 
-  #carried(): readonly { readonly reference: string; readonly digests: readonly Digest[] }[] {
-    // Every architecture has the same references, so one speaks for all.
-    const images = this.#base.index.images.map(({ reference, target, manifest }) => ({ reference, digests: [target.digest, manifest.digest] }));
-    const fresh = [...this.#images.values()].flat().map(({ view }) => ({ reference: view.reference.canonical, digests: [view.target.digest, view.manifest.digest] }));
+  #carried({ arch, images: present }: PackagePlatform): readonly { readonly reference: string; readonly digests: readonly Digest[] }[] {
+    const images = present.map(({ reference, target, manifest }) => ({ reference, digests: [target.digest, manifest.digest] }));
+    const fresh = (this.#images.get(arch) ?? []).map(({ view }) => ({ reference: view.reference.canonical, digests: [view.target.digest, view.manifest.digest] }));
     const names = new Set(fresh.map(({ reference }) => reference));
     return [...images.filter(({ reference }) => !names.has(reference)), ...fresh];
   }

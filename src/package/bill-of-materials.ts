@@ -48,12 +48,13 @@ export interface BillInput {
   readonly content: Omit<PackageContent, "documents">;
   /** What is carried besides, the bills themselves excepted. */
   readonly documents: readonly PackageContent["documents"][number][];
-  readonly program: ProgramFacts;
+  /** One, or one for each architecture. */
+  readonly programs: readonly ProgramFacts[];
   /** As in the bill. */
   readonly created: string;
 }
 
-export function billOfMaterials({ content, documents, program, created }: BillInput): BillOfMaterials {
+export function billOfMaterials({ content, documents, programs, created }: BillInput): BillOfMaterials {
   const parts = new Map<string, Part>();
   const contains = new Map<string, readonly string[]>();
   const top: string[] = [];
@@ -68,13 +69,14 @@ export function billOfMaterials({ content, documents, program, created }: BillIn
     }
   };
 
-  const { description } = program;
-  const own = add({
-    id: "program", kind: "program", name: description?.name ?? "kubestick", version: description?.version, digest: program.digest, license: description?.license,
-    properties: { architecture: program.arch, ...(description === undefined ? { components: "not told by this executable" } : {}) },
-  });
-  top.push(own);
-  contains.set(own, (description?.components ?? []).map(({ kind, name, version, license, purl }) => add({ id: `${kind}-${slug(name)}-${slug(version)}`, kind, name, version, license, purl, properties: {} })));
+  for (const { description, digest, arch } of programs) {
+    const own = add({
+      id: programs.length === 1 ? "program" : `program-${slug(arch)}`, kind: "program", name: description?.name ?? "kubestick", version: description?.version, digest, license: description?.license,
+      properties: { architecture: arch, ...(description === undefined ? { components: "not told by this executable" } : {}) },
+    });
+    top.push(own);
+    contains.set(own, (description?.components ?? []).map(({ kind, name, version, license, purl }) => add({ id: `${kind}-${slug(name)}-${slug(version)}`, kind, name, version, license, purl, properties: {} })));
+  }
 
   for (const { arch, binaries, images } of content.platforms) {
     for (const { name, version, path, digest, license, source } of binaries) {
@@ -94,7 +96,7 @@ export function billOfMaterials({ content, documents, program, created }: BillIn
 
   const bill = {
     name: `kubestick package for Kubernetes ${content.kubernetesVersion}, ${content.platforms.map(({ arch }) => `linux/${arch}`).join(" and ")}, CNI ${content.cni}`,
-    version: content.kubernetesVersion, created, tool: { name: "kubestick", version: description?.version ?? "unknown" }, parts: [...parts.values()], top, contains,
+    version: content.kubernetesVersion, created, tool: { name: "kubestick", version: programs[0]?.description?.version ?? "unknown" }, parts: [...parts.values()], top, contains,
   };
   return { ...bill, id: createHash("sha256").update(JSON.stringify({ ...bill, contains: [...contains] })).digest("hex") };
 }

@@ -42,6 +42,8 @@ export interface ResolvedImage {
   readonly role: string;
   /** Of the list it is from. */
   readonly license?: string | undefined;
+  /** For labels, where a package is for several. */
+  readonly arch?: string | undefined;
   readonly view: ImageView;
 }
 
@@ -58,13 +60,21 @@ interface LayerJob {
 
 /** Every layer of the images once, by digest. */
 export function layerJobs(images: readonly ResolvedImage[]): readonly LayerJob[] {
-  const jobs = new Map<Digest, LayerJob>();
-  for (const { view } of images) {
+  const jobs = new Map<Digest, LayerJob & { readonly arch: string | undefined }>();
+  const shared = new Set<Digest>();
+  for (const { view, arch } of images) {
     for (const [number, descriptor] of view.layers.entries()) {
-      if (!jobs.has(descriptor.digest)) jobs.set(descriptor.digest, { view, descriptor, label: `${view.reference.canonical} layer ${number + 1}` });
+      const known = jobs.get(descriptor.digest);
+      if (known === undefined) jobs.set(descriptor.digest, { view, descriptor, label: `${view.reference.canonical} layer ${number + 1}`, arch });
+      else if (known.arch !== arch) shared.add(descriptor.digest);
     }
   }
-  return [...jobs.values()];
+  return [...jobs.values()].map(({ arch, label, ...job }) => ({ ...job, label: shared.has(job.descriptor.digest) ? label : labelFor(label, arch) }));
+}
+
+/** `kubelet (arm64)` where a package has one for each processor. */
+function labelFor(label: string, arch: string | undefined): string {
+  return arch === undefined ? label : `${label} (${arch})`;
 }
 
 /** `recompressed`: the tar by itself as zstd where that is smaller; `published`: always the published blob. Docs: `docs/decisions/layers-as-zstd.md`. */
@@ -100,13 +110,13 @@ async function compress(zstd: ZstdStore, content: AsyncIterable<Uint8Array>, siz
 }
 
 /** The index's record of an image, and its entries in reading order. Throws when a layer is not what the image's config promises. */
-export function describeImage({ role, license, view }: ResolvedImage, layers: ReadonlyMap<Digest, CollectedLayer>): { readonly image: PackageImage; readonly entries: readonly EntrySource[] } {
+export function describeImage({ role, license, arch, view }: ResolvedImage, layers: ReadonlyMap<Digest, CollectedLayer>): { readonly image: PackageImage; readonly entries: readonly EntrySource[] } {
   const { reference, target, manifest, config, documents } = view;
   const name = reference.canonical;
   const entries: EntrySource[] = [];
   for (const [descriptor, what] of [[target, target.digest === manifest.digest ? "manifest" : "index"], [manifest, "manifest"], [config, "config"]] as const) {
     const bytes = documents.get(descriptor.digest);
-    if (bytes !== undefined) entries.push(asItIs(descriptor, `${name} ${what}`, () => once(bytes)));
+    if (bytes !== undefined) entries.push(asItIs(descriptor, what === "index" ? `${name} ${what}` : labelFor(`${name} ${what}`, arch), () => once(bytes)));
   }
   const described = view.layers.map((layer, number) => {
     const found = layers.get(layer.digest);
@@ -147,6 +157,8 @@ async function* stoppable(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal
 
 export interface ResolvedSource {
   readonly source: ListedSource;
+  /** For labels, where a package is for several. */
+  readonly arch?: string | undefined;
   readonly digest: Digest;
 }
 
@@ -164,8 +176,8 @@ export async function collectBinaries(
   beforeFetch: (bytes: number) => Promise<void>,
   signal?: AbortSignal,
 ): Promise<readonly CollectedBinary[]> {
-  const groups = await parallel(sources, DOWNLOADS, signal, async ({ source, digest }, stop) => {
-    const label = basename(source.url);
+  const groups = await parallel(sources, DOWNLOADS, signal, async ({ source, digest, arch }, stop) => {
+    const label = labelFor(basename(source.url), arch);
     let announced = 0;
     const onSize = async (total: number): Promise<void> => {
       if (announced > 0) return;
@@ -182,7 +194,8 @@ export async function collectBinaries(
     const [single] = source.binaries;
     if (single !== undefined && single.from === undefined) {
       const open = (): AsyncIterable<Uint8Array> => createReadStream(file.path, { highWaterMark: CHUNK_SIZE }) as AsyncIterable<Uint8Array>;
-      entries.set(single.name, (await zstd.find(digest, single.name, stop)) ?? (await compress(zstd, open(), file.size, single.name, meter, stop)));
+      const name = labelFor(single.name, arch);
+      entries.set(single.name, (await zstd.find(digest, name, stop)) ?? (await compress(zstd, open(), file.size, name, meter, stop)));
     } else {
       const wanted = new Map(source.binaries.map((binary) => [binary.from ?? binary.name, binary.name]));
       const nameOf = (member: string): string => wanted.get(member) ?? member;
@@ -190,11 +203,11 @@ export async function collectBinaries(
       await readMembers(file.path, label, [...wanted.keys()], async (member, content) => {
         const digester = new Digester();
         for await (const chunk of content) digester.update(chunk);
-        const known = await zstd.find(digester.digest(), nameOf(member), stop);
+        const known = await zstd.find(digester.digest(), labelFor(nameOf(member), arch), stop);
         if (known !== undefined) entries.set(nameOf(member), known);
       }, stop);
       const absent = [...wanted.keys()].filter((member) => !entries.has(nameOf(member)));
-      if (absent.length > 0) await readMembers(file.path, label, absent, async (member, content) => { entries.set(nameOf(member), await zstd.add(content, nameOf(member), stop)); }, stop);
+      if (absent.length > 0) await readMembers(file.path, label, absent, async (member, content) => { entries.set(nameOf(member), await zstd.add(content, labelFor(nameOf(member), arch), stop)); }, stop);
     }
     return source.binaries.flatMap(({ name, path, mode }): CollectedBinary[] => {
       const entry = entries.get(name);

@@ -381,7 +381,7 @@ function addNew(known: Set<string>, hash: Uint8Array): boolean {
 }
 
 function nameOf({ indexDigest, index }: OpenedPackage): PackageName {
-  return { id: indexDigest, title: titleOf(index, index.executable.arch) };
+  return { id: indexDigest, title: titleOf(index) };
 }
 
 /** `v1.36.1 amd64 flannel (sha256:0123456789ab)` */

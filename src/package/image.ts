@@ -85,7 +85,7 @@ export async function viewImage(source: ImageSource, reference: Reference, arch:
       throw refuse(
         "IMAGE_PLATFORM",
         `The image has no variant for linux/${arch}; it has ${choice.available.join(", ") || "none at all"}.`,
-        `Leave the image out, or pack for another architecture with --arch.`,
+        "Leave the image out, or pack for another architecture with --arch. `kubestick package add` puts images of one architecture into a package for several.",
       );
     }
     manifest = choice.descriptor;

@@ -6,7 +6,7 @@ export interface PackageSummary {
   readonly formatVersion: number;
   readonly kubernetesVersion: string;
   readonly cni: string;
-  /** The program at the front; its architecture is the one on which the file can be started. */
+  /** What the file begins with: a program, and its architecture is the one on which it can be started, or (`any`) lines that start one of the platforms' programs. */
   readonly executable: { readonly arch: string; readonly size: number; readonly digest: Digest };
   readonly signers: readonly PackageSigner[];
   readonly platforms: readonly PlatformSummary[];
@@ -17,10 +17,15 @@ export interface PackageSummary {
 export interface PlatformSummary {
   /** Go's name. */
   readonly arch: string;
+  /** In a file for several architectures, the kubestick for this one. */
+  readonly program?: { readonly digest: Digest; readonly size: number };
   readonly images: readonly ImageSummary[];
   readonly binaries: readonly BinarySummary[];
   /** What init puts on the disk of a node, about: programs, image blobs and unpacked layers. */
   readonly installedBytes: number;
+  /** Bytes of the file that are for this architecture, and how many of them are for another one, too. */
+  readonly stored: number;
+  readonly storedShared: number;
 }
 
 export interface ImageSummary {
@@ -57,6 +62,7 @@ export interface BinarySummary {
 
 /** Bytes of the file by what they are for; together they are the whole file, but for the padding behind the executable. */
 export interface SizeSummary {
+  /** All of them, where there are several. */
   readonly executable: number;
   /** Stored once, whoever refers to it. */
   readonly binaries: number;
@@ -76,20 +82,26 @@ export function summarize(index: PackageIndex, signers: readonly PackageSigner[]
   const stored = (digests: Iterable<Digest>): number => sum([...new Set(digests)].map((digest) => entries.get(digest)?.length ?? 0));
   const images = index.platforms.flatMap((platform) => platform.images);
   const binaries = index.platforms.flatMap((platform) => platform.binaries);
+  const programs = new Set(index.platforms.flatMap(({ program }) => program?.digest ?? []));
   const ofBinaries = new Set(binaries.map(({ digest }) => digest));
   const ofImages = new Set(images.flatMap(blobsOf).filter((digest) => !ofBinaries.has(digest)));
   const ofDocuments = new Set(index.documents.map(({ digest }) => digest).filter((digest) => !ofBinaries.has(digest) && !ofImages.has(digest)));
-  const known = stored(ofBinaries) + stored(ofImages) + stored(ofDocuments);
+  const known = stored(programs) + stored(ofBinaries) + stored(ofImages) + stored(ofDocuments);
+  const carried = new Map(index.platforms.map((platform) => [platform.arch, new Set([...(platform.program === undefined ? [] : [platform.program.digest]), ...platform.binaries.map(({ digest }) => digest), ...platform.images.flatMap(blobsOf)])]));
   return {
     formatVersion: index.formatVersion,
     kubernetesVersion: index.kubernetesVersion,
     cni: index.cni,
     executable: { arch: index.executable.arch, size: index.executable.length, digest: index.executable.digest },
     signers,
-    platforms: index.platforms.map((platform) => platformSummary(platform, entries, stored)),
+    platforms: index.platforms.map((platform) => {
+      const own = carried.get(platform.arch) ?? new Set<Digest>();
+      const others = new Set([...carried].flatMap(([other, digests]) => (other === platform.arch ? [] : [...digests])));
+      return { ...platformSummary(platform, entries, stored), stored: stored(own), storedShared: stored([...own].filter((digest) => others.has(digest))) };
+    }),
     documents: index.documents,
     sizes: {
-      executable: index.executable.length,
+      executable: index.executable.length + stored(programs),
       binaries: stored(ofBinaries),
       images: stored(ofImages),
       documents: stored(ofDocuments),
@@ -100,13 +112,14 @@ export function summarize(index: PackageIndex, signers: readonly PackageSigner[]
   };
 }
 
-function platformSummary({ arch, images, binaries }: PackagePlatform, entries: ReadonlyMap<Digest, PackageEntry>, stored: (digests: Iterable<Digest>) => number): PlatformSummary {
+function platformSummary({ arch, program, images, binaries }: PackagePlatform, entries: ReadonlyMap<Digest, PackageEntry>, stored: (digests: Iterable<Digest>) => number): Omit<PlatformSummary, "stored" | "storedShared"> {
   const layers = new Map(images.flatMap((image) => image.layers.map((layer) => [layer.digest, layer] as const)));
   // A layer that travels as its tar leaves only what it unpacks to.
   const kept = images.flatMap((image) => [image.target, image.manifest, image.config, ...image.layers.filter((layer) => layer.entry === layer.digest)]);
   const blobs = new Map(kept.map(({ digest, size }) => [digest, size] as const));
   return {
     arch,
+    ...(program === undefined ? {} : { program }),
     images: images.map((image): ImageSummary => ({
       reference: image.reference,
       role: image.role,

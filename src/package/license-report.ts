@@ -1,5 +1,5 @@
 /** Every licence in a package in one list: of its program's parts, of the programs for the node, of the images. */
-import { programDescriptionOf } from "./provenance.ts";
+import { programDescriptionsOf } from "./provenance.ts";
 import type { PackageReader } from "./types.ts";
 
 export interface LicensedPart {
@@ -20,7 +20,8 @@ export interface LicenseReport {
 }
 
 export async function licenseReport(pkg: Pick<PackageReader, "index" | "read">): Promise<LicenseReport> {
-  const program = await programDescriptionOf(pkg);
+  const programs = await programDescriptionsOf(pkg);
+  const [program] = programs;
   // Whole projects are under the licence their publisher names; its standard text is ours where the two are under the same one.
   const known = program?.standardTexts ?? {};
   const standard = (license: string | undefined): readonly string[] => (license ?? "").split(/[\s()]+/).flatMap((id) => {
@@ -30,9 +31,10 @@ export async function licenseReport(pkg: Pick<PackageReader, "index" | "read">):
   });
   const parts = new Map<string, LicensedPart>();
   const add = (part: LicensedPart): void => { parts.set(`${part.what} ${part.name} ${part.version}`, part); };
-  if (program !== undefined) {
-    add({ what: "program", name: program.name, version: program.version, license: program.license, texts: program.licenseTexts });
-    for (const { kind, name, version, license, licenseTexts } of program.components) add({ what: kind, name, version, license, texts: licenseTexts });
+  // Those of several processors are one build: what is equal stands once.
+  for (const { name: own, version: ownVersion, license: ownLicense, licenseTexts: ownTexts, components } of programs) {
+    add({ what: "program", name: own, version: ownVersion, license: ownLicense, texts: ownTexts });
+    for (const { kind, name, version, license, licenseTexts } of components) add({ what: kind, name, version, license, texts: licenseTexts });
   }
   for (const { binaries, images } of pkg.index.platforms) {
     for (const { name, version, license } of binaries) add({ what: "binary", name, version, license, texts: standard(license) });
@@ -41,5 +43,5 @@ export async function licenseReport(pkg: Pick<PackageReader, "index" | "read">):
       add({ what: "image", name: reference.slice(0, at), version: reference.slice(at + 1), license, texts: standard(license) });
     }
   }
-  return { parts: [...parts.values()], texts: program?.texts ?? {}, programUnknown: program === undefined };
+  return { parts: [...parts.values()], texts: Object.assign({}, ...programs.map(({ texts }) => texts)) as LicenseReport["texts"], programUnknown: program === undefined };
 }

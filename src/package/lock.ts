@@ -9,7 +9,7 @@ import { isDigest } from "./digest.ts";
 import type { Digest } from "./types.ts";
 
 export interface Lock {
-  /** Canonical reference to the digest it resolves to. */
+  /** Canonical reference to the digest it resolves to; see `lockedImages`. */
   readonly images: ReadonlyMap<string, Digest>;
   /** Address to the file's digest. */
   readonly files: ReadonlyMap<string, Digest>;
@@ -22,6 +22,18 @@ const HEADER = `# What \`kubestick pack --lock\` resolved. With this file presen
 export function formatLock(lock: Lock): string {
   const sorted = (entries: ReadonlyMap<string, Digest>): Record<string, string> => Object.fromEntries([...entries].sort(([a], [b]) => (a < b ? -1 : 1)));
   return HEADER + stringify({ lockVersion: 1, images: sorted(lock.images), files: sorted(lock.files) }, { lineWidth: 0 });
+}
+
+/**
+ * Under which name a digest stands: that of the reference, which an image index makes one for all architectures; with the architecture where each has an
+ * image of its own (`registry.example/app:1 (arm64)`).
+ */
+export function lockedImages(found: readonly { readonly reference: string; readonly arch: string; readonly digest: Digest }[], lock: Lock | undefined): ReadonlyMap<string, Digest> {
+  const several = (reference: string): boolean => new Set(found.filter((image) => image.reference === reference).map(({ digest }) => digest)).size > 1;
+  return new Map(found.map(({ reference, arch, digest }) => {
+    const own = `${reference} (${arch})`;
+    return [several(reference) || lock?.images.has(own) === true ? own : reference, digest];
+  }));
 }
 
 /** undefined when there is no such file yet. */

@@ -13,13 +13,14 @@ import { temporaryName } from "./abandoned.ts";
 import { readAuthorities } from "./authorities.ts";
 import { billTime } from "./bill-of-materials.ts";
 import { BlobCache, cacheFailed } from "./blob-cache.ts";
-import { collectBinaries, collectLayers, describeImage, layerJobs, type FetchMeter, type LayerForm, type ResolvedImage, type ResolvedSource } from "./collect.ts";
+import { collectBinaries, collectLayers, describeImage, layerJobs, type CollectedBinary, type FetchMeter, type LayerForm, type ResolvedImage, type ResolvedSource } from "./collect.ts";
+import { inspectExecutables, type BareExecutable } from "./executables.ts";
 import { HttpClient } from "./http.ts";
 import { viewImage, type ImageSource } from "./image.ts";
 import { summarize, type SizeSummary } from "./inspect.ts";
 import { ImagesDirectory } from "./layout-source.ts";
 import { loadLists, type Cni, type ListedImage, type ListTexts } from "./lists.ts";
-import { enforceLock, formatLock, readLock, type Lock } from "./lock.ts";
+import { enforceLock, formatLock, lockedImages, readLock, type Lock } from "./lock.ts";
 import { parseMirrors } from "./mirrors.ts";
 import { requireRoomForProgram, requireWritable, type OutputFile } from "./package-output.ts";
 import { parallel } from "./parallel.ts";
@@ -36,17 +37,18 @@ import { freeSpace, noSpace } from "./space.ts";
 import { trustedKeyDocuments } from "./trust.ts";
 import type { Digest, PackageBinary, PackageImage, PackageSigner } from "./types.ts";
 import { openPackage } from "./reader.ts";
-import { inspectExecutable, writePackage } from "./writer.ts";
+import { writePackage } from "./writer.ts";
 import { ZstdStore, type Compression } from "./zstd-store.ts";
 
 export interface PackOptions {
-  /** A kubestick executable, bare or packed; its own architecture unless `arch` says another one is meant. */
-  readonly executable: string;
-  readonly output: string;
+  /** Kubestick executables, bare or packed, one for each architecture; a file for several stands for all of its own. */
+  readonly executable: string | readonly string[];
+  /** Default: a file in the working directory, with version and architectures in its name. */
+  readonly output?: string | undefined;
   /** `v1.36.2`; default: what this kubestick was made for. */
   readonly kubernetesVersion?: string | undefined;
-  /** Default: the executable's. */
-  readonly arch?: string | undefined;
+  /** Default: what the executables are for. */
+  readonly arch?: string | readonly string[] | undefined;
   /** Default flannel. */
   readonly cni?: Cni | undefined;
   readonly extraImages?: readonly string[] | undefined;
@@ -99,8 +101,10 @@ export interface PackResult {
   /** Files with names of its parts that an earlier package left. */
   readonly leftOver: readonly string[];
   readonly kubernetesVersion: string;
+  /** `amd64`, `amd64,arm64` */
   readonly arch: string;
   readonly cni: Cni;
+  /** Of several architectures those of one after those of the other. */
   readonly images: readonly PackageImage[];
   readonly binaries: readonly PackageBinary[];
   /** Bytes that came over the network in this run; the rest was in the cache or local. */
@@ -116,88 +120,109 @@ export interface PackResult {
 
 export async function pack(options: PackOptions, report: (event: PackEvent) => void): Promise<PackResult> {
   const { signal } = options;
+  let { output } = options;
   const cacheDirectory = resolve(options.cache ?? defaultCache());
   const http = new HttpClient({ ...options.http, ca: await readAuthorities(options.ca ?? []), onRetry: (notice) => report({ type: "retry", ...notice }) });
-  let local: ImagesDirectory | undefined;
+  /** By architecture. */
+  const local = new Map<string, ImagesDirectory>();
   try {
-    const bare = await inspectExecutable(options.executable);
-    const arch = options.arch ?? bare.arch;
-    if (arch !== bare.arch) throw wrongExecutable(options.executable, bare.arch, arch);
-    if (options.split !== undefined) requireRoomForProgram(options.output, bare.length, options.split);
+    const programs = await chosenPrograms(options);
+    const arches = programs.map(({ arch }) => arch);
+    const several = arches.length > 1;
+    const programBytes = programs.reduce((sum, { length }) => sum + length, 0);
     const cni = options.cni ?? "flannel";
-    const lists = loadLists(options.assets, { kubernetesVersion: options.kubernetesVersion, arch, cni });
+    const listsOf = arches.map((arch) => ({ arch, ...loadLists(options.assets, { kubernetesVersion: options.kubernetesVersion, arch, cni }) }));
+    const [lists] = listsOf as [(typeof listsOf)[0], ...typeof listsOf];
+    output ??= resolve(defaultName(lists.kubernetesVersion, arches));
+    if (options.split !== undefined) requireRoomForProgram(output, programBytes, options.split);
     const registryMirrors = parseMirrors("--registry-mirror", options.registryMirrors ?? []);
     const downloadMirrors = parseMirrors("--download-mirror", options.downloadMirrors ?? []);
     const wanted = wantedImages(lists.images, options.extraImages ?? []);
     const signingKey = options.signKey === undefined ? undefined : await readSigningKey(options.signKey, options.signer);
     const trusted = await trustedKeyDocuments(options.trustKeys ?? []);
-    await requireWritable(options.output);
+    await requireWritable(output);
     await mkdir(cacheDirectory, { recursive: true }).catch((error: unknown) => {
       throw cacheFailed(cacheDirectory, error);
     });
     const lock = options.lockFile === undefined ? undefined : await readLock(options.lockFile);
 
-    report({ type: "step", step: "resolve", title: `Resolve the content of Kubernetes ${lists.kubernetesVersion} for ${arch}` });
-    if (options.imagesDirectory !== undefined) local = await ImagesDirectory.open(options.imagesDirectory, arch, join(cacheDirectory, "spool"));
+    report({ type: "step", step: "resolve", title: `Resolve the content of Kubernetes ${lists.kubernetesVersion} for ${arches.join(" and ")}` });
+    if (options.imagesDirectory !== undefined) for (const arch of arches) local.set(arch, await ImagesDirectory.open(options.imagesDirectory, arch, join(cacheDirectory, "spool")));
     const registry = new RegistrySource(http, new RegistryAuth(http, await loadLogins()), registryMirrors);
-    const sources: readonly ImageSource[] = local === undefined ? [registry] : [local, registry];
     const servers = new ReleaseServers(http, downloadMirrors);
-    const images = await parallel(wanted, 4, signal, async ({ role, license, reference }, stop): Promise<ResolvedImage> => {
+    const view = async ({ role, license, reference }: ListedImage, arch: string, stop: AbortSignal): Promise<ResolvedImage> => {
+      const sources: readonly ImageSource[] = [local.get(arch) ?? [], registry].flat();
       for (const source of sources) {
-        const view = await viewImage(source, reference, arch, stop);
-        if (view === undefined) continue;
-        report({ type: "resolved", name: reference.canonical, digest: view.target.digest, source: source.description });
-        return { role, license, view };
+        const found = await viewImage(source, reference, arch, stop);
+        if (found !== undefined) return { role, license, view: found, ...(several ? { arch } : {}) };
       }
-      throw imageNotFound(reference.canonical, registryMirrors.get(reference.registry) ?? reference.registry, options.imagesDirectory, local?.references ?? []);
+      throw imageNotFound(reference.canonical, registryMirrors.get(reference.registry) ?? reference.registry, options.imagesDirectory, local.get(arch)?.references ?? []);
+    };
+    const viewed = await parallel(wanted, 4, signal, async (image, stop): Promise<readonly ResolvedImage[]> => {
+      const found: ResolvedImage[] = [];
+      for (const arch of arches) found.push(await view(image, arch, stop));
+      for (const [number, { view: { reference, target, source } }] of found.entries()) {
+        if (number > 0 && target.digest === found[0]?.view.target.digest) continue;
+        if (number > 0 && !source.local) throw imageMoved(reference.canonical);
+        report({ type: "resolved", name: reference.canonical, digest: target.digest, source: source.description });
+      }
+      return found;
     });
-    const downloads = await parallel(lists.sources, 4, signal, async (source, stop): Promise<ResolvedSource> => {
+    const images = arches.flatMap((_, number) => viewed.flatMap((found) => found[number] ?? []));
+    const listed = listsOf.flatMap(({ arch, sources }) => sources.map((source) => ({ source, ...(several ? { arch } : {}) })));
+    const downloads = await parallel(listed, 4, signal, async ({ source, ...labelled }, stop): Promise<ResolvedSource> => {
       const digest = await servers.digestOf(source, stop);
       report({ type: "resolved", name: source.url, digest, source: downloadMirrors.get(new URL(source.url).host) ?? "its release server" });
-      return { source, digest };
+      return { source, digest, ...labelled };
     });
     const found: Lock = {
-      images: new Map(images.map(({ view }) => [view.reference.canonical, view.target.digest])),
+      images: lockedImages(viewed.flatMap((of) => of.map(({ view: { reference, target } }, number) => ({ reference: reference.canonical, arch: arches[number] ?? "", digest: target.digest }))), lock),
       files: new Map(downloads.map(({ source, digest }) => [source.url, digest])),
     };
     if (lock !== undefined && options.lockFile !== undefined) enforceLock(options.lockFile, lock, found);
 
     const jobs = layerJobs(images);
     const cache = new BlobCache(cacheDirectory, http);
-    await requireRoom(options.output, cache, bare.length, jobs);
+    await requireRoom(output, cache, programBytes, jobs);
     const meter = new Meter(report);
     for (const { descriptor } of jobs) meter.expect(descriptor.size);
-    report({ type: "step", step: "fetch", title: `Fetch and compress ${images.length} images and ${downloads.length} downloads` });
+    report({ type: "step", step: "fetch", title: `Fetch and compress ${wanted.length} images and ${downloads.length} downloads` });
     const stores = { cache, zstd: new ZstdStore(cacheDirectory, options.compression ?? "best") };
     const beforeFetch = async (bytes: number): Promise<void> => {
       const free = await freeSpace(cacheDirectory);
       if (free < bytes) throw noSpace(cacheDirectory, bytes, free, "--cache");
     };
-    const binaries = await collectBinaries(downloads, servers, stores, meter, beforeFetch, signal);
+    const binariesOf = new Map<string, readonly CollectedBinary[]>();
+    for (const arch of arches) binariesOf.set(arch, await collectBinaries(several ? downloads.filter((one) => one.arch === arch) : downloads, servers, stores, meter, beforeFetch, signal));
     const layers = await collectLayers(jobs, options.layers ?? "recompressed", stores, meter, signal);
-    const described = images.map((image) => describeImage(image, layers));
+    const parts = arches.map((arch) => ({
+      arch,
+      described: images.filter((image) => !several || image.arch === arch).map((image) => describeImage(image, layers)),
+      binaries: binariesOf.get(arch) ?? [],
+    }));
 
-    const content = { kubernetesVersion: lists.kubernetesVersion, cni, platforms: [{ arch, images: described.map(({ image }) => image), binaries: binaries.map(({ binary }) => binary) }] };
+    const content = { kubernetesVersion: lists.kubernetesVersion, cni, platforms: parts.map(({ arch, described, binaries }) => ({ arch, images: described.map(({ image }) => image), binaries: binaries.map(({ binary }) => binary) })) };
     const keys = trusted.map(({ carried }) => carried);
     const configs = images.flatMap(({ view }) => view.documents.get(view.config.digest) ?? []);
     const documents: readonly CarriedDocument[] = [...keys, ...provenanceDocuments({
-      content, documents: keys.map(({ document }) => document), program: await readProgram(options.executable, bare, signal), created: billTime(options.sourceDateEpoch, configs),
+      content, documents: keys.map(({ document }) => document), programs: await Promise.all(programs.map((program) => readProgram(program.path, program, signal))), created: billTime(options.sourceDateEpoch, configs),
     })];
 
-    report({ type: "step", step: "write", title: `Write ${options.output}` });
+    report({ type: "step", step: "write", title: `Write ${output}` });
     let verifying = false;
+    const path = output;
     const written = await writePackage({
-      executable: options.executable,
-      output: options.output,
+      executable: programs,
+      output,
       split: options.split,
       content: { ...content, documents: documents.map(({ document }) => document) },
       // The order in which init reads them, so that a slow stick is read from front to back. Keys come first: the first part of a package in several has to know whom it trusts.
-      entries: [...keys.map(({ entry }) => entry), ...binaries.map(({ entry }) => entry), ...described.flatMap(({ entries }) => entries), ...documents.filter((document) => !keys.includes(document)).map(({ entry }) => entry)],
+      entries: [...keys.map(({ entry }) => entry), ...parts.flatMap(({ described, binaries }) => [...binaries.map(({ entry }) => entry), ...described.flatMap(({ entries }) => entries)]), ...documents.filter((document) => !keys.includes(document)).map(({ entry }) => entry)],
       ...(signingKey === undefined ? {} : { signingKeys: [signingKey] }),
       progress: (step, event) => {
         if (step === "verify" && !verifying) {
           verifying = true;
-          report({ type: "step", step: "verify", title: `Read back ${options.output} and verify it` });
+          report({ type: "step", step: "verify", title: `Read back ${path} and verify it` });
         }
         report({ type: "progress", step, ...event });
       },
@@ -208,10 +233,10 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
       ...written,
       sizes: await sizesOf(written.path),
       kubernetesVersion: lists.kubernetesVersion,
-      arch,
+      arch: arches.join(","),
       cni,
-      images: described.map(({ image }) => image),
-      binaries: binaries.map(({ binary }) => binary),
+      images: content.platforms.flatMap((platform) => platform.images),
+      binaries: content.platforms.flatMap((platform) => platform.binaries),
       fetched: meter.total.fetched,
       cache: cacheDirectory,
       lock: options.lockFile === undefined ? "none" : lock === undefined ? "written" : "enforced",
@@ -219,12 +244,17 @@ export async function pack(options: PackOptions, report: (event: PackEvent) => v
       trustedKeys: trusted.map(({ fingerprint }) => fingerprint),
     };
   } catch (error) {
-    if (signal?.aborted === true && !isKubestickError(error)) throw interrupted(options.output, cacheDirectory, error);
+    if (signal?.aborted === true && !isKubestickError(error)) throw interrupted(output ?? "a package", cacheDirectory, error);
     throw error;
   } finally {
-    await local?.close();
+    for (const source of local.values()) await source.close();
     await http.close();
   }
+}
+
+/** `kubestick-v1.36.2-linux-amd64-arm64` */
+export function defaultName(kubernetesVersion: string, arches: readonly string[]): string {
+  return `kubestick-${kubernetesVersion}-linux-${arches.join("-")}`;
 }
 
 /** From the tables of what was written, which are in the first file. */
@@ -313,12 +343,41 @@ async function writeLock(path: string, text: string): Promise<void> {
   }
 }
 
-function wrongExecutable(path: string, has: string, wanted: string): KubestickError {
+/** One for each architecture, always in the same order. Throws PACK_EXECUTABLE_ARCH. */
+async function chosenPrograms({ executable, arch }: PackOptions): Promise<readonly BareExecutable[]> {
+  const paths = typeof executable === "string" ? [executable] : executable;
+  const there = (await Promise.all(paths.map(inspectExecutables))).flat();
+  const wanted = [...new Set(arch === undefined ? there.map((program) => program.arch) : [arch].flat())].sort();
+  return wanted.map((name) => {
+    const [program, twin] = there.filter((one) => one.arch === name);
+    if (program === undefined) throw wrongExecutable(there, name, wanted);
+    // The running executable stands behind those that were named, and gives way to them.
+    if (twin !== undefined && twin.path !== paths.at(-1)) throw twoExecutables(program.path, twin.path, name);
+    return program;
+  });
+}
+
+function wrongExecutable(there: readonly BareExecutable[], missing: string, wanted: readonly string[]): KubestickError {
   return new KubestickError({
     code: "PACK_EXECUTABLE_ARCH",
-    attempted: `making a package for ${wanted}`,
-    happened: `The executable ${path} is for ${has}; a package runs on the machines its executable runs on.`,
-    next: `Name the kubestick executable for ${wanted}: \`kubestick pack --arch ${wanted} --executable ./kubestick-linux-${wanted} ...\`.`,
+    attempted: `making a package for ${wanted.join(" and ")}`,
+    happened: `The executable ${there.map(({ path, arch }) => `${path} is for ${arch}`).join(", ")}; a package runs on the machines its executable runs on.`,
+    next: `Name the kubestick executable for ${missing}: \`kubestick pack --arch ${wanted.join(",")} --executable ./kubestick-linux-${missing} ...\`.`,
+  });
+}
+
+function twoExecutables(one: string, other: string, arch: string): KubestickError {
+  return new KubestickError({
+    code: "PACK_EXECUTABLE_ARCH", attempted: "choosing the executables of the new package", happened: `${one} and ${other} are both for ${arch}.`, next: "Name one for each architecture with --executable.",
+  });
+}
+
+function imageMoved(reference: string): KubestickError {
+  return new KubestickError({
+    code: "IMAGE_MOVED",
+    attempted: `resolving image ${reference}`,
+    happened: "Its tag led to one image for one architecture and to another for the next: it was moved meanwhile.",
+    next: `Run the same command again, or pin the image: \`--image ${reference}@sha256:...\`.`,
   });
 }
 

@@ -8,6 +8,7 @@ import { Decoder, Encoder, setSizeLimits } from "cbor-x";
 import { KubestickError, messageOf } from "../errors.ts";
 import { CHUNK_HASH_SIZE, chunkCount } from "./chunks.ts";
 import { isDigest } from "./digest.ts";
+import { ANY_ARCH, ownArch } from "./starter.ts";
 import type { Digest, PackageBinary, PackageContent, PackageDescriptor, PackageDocument, PackageEntry, PackageExecutable, PackageImage, PackageIndex, PackageLayer, PackagePlatform } from "./types.ts";
 
 // Plain maps only: records and structured clones are cbor-x's own dialect, and other CBOR readers should be able to show an index.
@@ -27,8 +28,9 @@ export function encodeIndex(index: PackageContent & Pick<PackageIndex, "chunkSiz
       cni: index.cni,
       chunkSize: index.chunkSize,
       executable: { arch: index.executable.arch, length: whole(index.executable.length), digest: index.executable.digest, chunks: byteString(index.executable.chunks) },
-      platforms: index.platforms.map(({ arch, images, binaries }) => ({
+      platforms: index.platforms.map(({ arch, program, images, binaries }) => ({
         arch,
+        ...(program === undefined ? {} : { program: { digest: program.digest, size: whole(program.size) } }),
         images: images.map((image) => ({
           reference: image.reference,
           role: image.role,
@@ -66,8 +68,11 @@ export interface PayloadBounds {
   readonly end: number;
 }
 
-/** `arch`: whose images and programs to show; default the executable's. Throws PACKAGE_INDEX, saying which field breaks which rule. */
-export function decodeIndex(bytes: Uint8Array, bounds: PayloadBounds, path: string, arch?: string): PackageIndex {
+/**
+ * `arch`: whose images and programs to show, if there are any; else those of the architecture on which the file can be started. Throws PACKAGE_INDEX,
+ * saying which field breaks which rule.
+ */
+export function decodeIndex(bytes: Uint8Array, bounds: PayloadBounds, path: string, arch: string = ownArch): PackageIndex {
   let value: unknown;
   try {
     value = decoder.decode(bytes);
@@ -95,7 +100,7 @@ function indexError(path: string, why: string, cause?: unknown): KubestickError 
 /** Internal to this file: which field, which rule. */
 class Unacceptable extends Error {}
 
-function checkedIndex(value: unknown, bounds: PayloadBounds, wantedArch: string | undefined): PackageIndex {
+function checkedIndex(value: unknown, bounds: PayloadBounds, wantedArch: string): PackageIndex {
   const top = record(value, "index");
   if (top["formatVersion"] !== 2) refuse("formatVersion", "must be 2");
   const chunkSize = count(top["chunkSize"], "chunkSize");
@@ -122,8 +127,10 @@ function checkedIndex(value: unknown, bounds: PayloadBounds, wantedArch: string 
   unique(platforms.map(({ arch }) => arch), "platforms", "arch");
   const documents = list(top["documents"], "documents").map((item, number) => checkedDocument(item, `documents[${number}]`, refersTo));
   unique(documents.map(({ kind, name }) => `${kind} ${name}`), "documents", "name");
-  const shown = platforms.find(({ arch }) => arch === (wantedArch ?? executable.arch));
-  if (shown === undefined) refuse("platforms", `has nothing for ${wantedArch ?? executable.arch}, only for ${platforms.map(({ arch }) => arch).join(", ") || "nothing"}`);
+  checkPrograms(platforms, executable, entries);
+  const shown = platforms.find(({ arch }) => arch === wantedArch) ?? platforms.find(({ arch }) => executable.arch === ANY_ARCH || arch === executable.arch);
+  const started = executable.arch === ANY_ARCH || platforms.some(({ arch }) => arch === executable.arch);
+  if (shown === undefined || !started) refuse("platforms", `has nothing for ${executable.arch}, only for ${platforms.map(({ arch }) => arch).join(", ") || "nothing"}`);
 
   const cni = CNIS.find((name) => name === top["cni"]);
   if (cni === undefined) refuse("cni", `must be one of ${CNIS.join(", ")}`);
@@ -146,6 +153,16 @@ function checkedExecutable(value: unknown, chunkSize: number): PackageExecutable
   return Object.freeze({ arch: text(item["arch"], "executable.arch"), length, digest: digest(item["digest"], "executable.digest"), chunks: chunkHashes(item["chunks"], length, chunkSize, "executable.chunks") });
 }
 
+/** The lines at the front know where the programs begin; whoever cuts the file has to keep them together with it. */
+function checkPrograms(platforms: readonly PackagePlatform[], executable: PackageExecutable, entries: readonly PackageEntry[]): void {
+  if (executable.arch !== ANY_ARCH) return;
+  const digests = new Set(platforms.map(({ arch, program }, number) => program?.digest ?? refuse(`platforms[${number}].program`, `is missing: the file begins with no program, and there is none for ${arch}`)));
+  for (const [number, entry] of entries.slice(0, digests.size).entries()) {
+    if (!digests.has(entry.digest)) refuse(`entries[${number}]`, "is no program, and those come first");
+    if (entry.encoding !== "identity") refuse(`entries[${number}].encoding`, "must be identity for a program");
+  }
+}
+
 function checkedPlatform(value: unknown, where: string, refersTo: RefersTo): PackagePlatform {
   const item = record(value, where);
   const images = list(item["images"], `${where}.images`).map((image, number) => checkedImage(image, `${where}.images[${number}]`, refersTo));
@@ -153,7 +170,15 @@ function checkedPlatform(value: unknown, where: string, refersTo: RefersTo): Pac
   unique(images.map((image) => image.reference), `${where}.images`, "reference");
   unique(binaries.map((binary) => binary.name), `${where}.binaries`, "name");
   unique(binaries.map((binary) => binary.path), `${where}.binaries`, "path");
-  return Object.freeze({ arch: text(item["arch"], `${where}.arch`), images: Object.freeze(images), binaries: Object.freeze(binaries) });
+  const program = item["program"] === undefined ? undefined : checkedProgram(item["program"], `${where}.program`, refersTo);
+  return Object.freeze({ arch: text(item["arch"], `${where}.arch`), ...(program === undefined ? {} : { program }), images: Object.freeze(images), binaries: Object.freeze(binaries) });
+}
+
+function checkedProgram(value: unknown, where: string, refersTo: RefersTo): NonNullable<PackagePlatform["program"]> {
+  const item = record(value, where);
+  const program = { digest: digest(item["digest"], `${where}.digest`), size: count(item["size"], `${where}.size`) };
+  refersTo(program.digest, program.size, where);
+  return Object.freeze(program);
 }
 
 function checkedDocument(value: unknown, where: string, refersTo: RefersTo): PackageDocument {

@@ -193,9 +193,9 @@ function tooSmall(output: string, limit: number, needs: number): KubestickError 
   });
 }
 
-/** For people who find a part alone: `v1.36.2 amd64 flannel`. */
-export function titleOf({ kubernetesVersion, cni }: Pick<PackageContent, "kubernetesVersion" | "cni">, arch: string): string {
-  return `${kubernetesVersion} ${arch} ${cni}`;
+/** For people who find a part alone: `v1.36.2 amd64 flannel`, `v1.36.2 amd64,arm64 flannel`. */
+export function titleOf({ kubernetesVersion, cni, platforms }: Pick<PackageContent, "kubernetesVersion" | "cni" | "platforms">): string {
+  return `${kubernetesVersion} ${platforms.map(({ arch }) => arch).join(",")} ${cni}`;
 }
 
 /** Files with names of parts of this output that are none of it: what an earlier, larger package left. */

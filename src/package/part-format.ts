@@ -123,8 +123,8 @@ export function recordPiecesOf({ number, recordOffset, fileLength, wholeLength }
 /** What decides where a package can be cut; known before its first byte is written. */
 export interface PackageShape {
   readonly payloadStart: number;
-  /** First byte of the first entry. */
-  readonly entriesOffset: number;
+  /** Where the first entry begins that may lie in another file than the front. */
+  readonly frontEnd: number;
   readonly indexOffset: number;
   readonly fileLength: number;
   readonly chunkSize: number;
@@ -133,16 +133,16 @@ export interface PackageShape {
 
 /** Parts of at most `limit` bytes; undefined when the whole fits into one file. `needs`: the smallest limit with which it can be done. */
 export function planParts(shape: PackageShape, limit: number, id: Digest, title: string): readonly PartRecord[] | undefined | { readonly needs: number } {
-  const { payloadStart, entriesOffset, indexOffset, fileLength, chunkSize } = shape;
+  const { payloadStart, frontEnd: front, indexOffset, fileLength, chunkSize } = shape;
   if (fileLength <= limit) return undefined;
   const overhead = 2 * PART_RECORD_SIZE;
   const tailLength = fileLength - indexOffset;
-  const needs = Math.max(entriesOffset + tailLength + overhead, chunkSize + overhead, Math.ceil(fileLength / (MAX_PARTS - 1)));
+  const needs = Math.max(front + tailLength + overhead, chunkSize + overhead, Math.ceil(fileLength / (MAX_PARTS - 1)));
   if (limit < needs) return { needs };
   const cuts = [...cutPoints(shape), indexOffset];
   const ranges: { readonly from: number; readonly to: number }[] = [];
   let from = 0;
-  let to = entriesOffset;
+  let to = front;
   for (const cut of cuts) {
     const room = limit - overhead - (ranges.length === 0 ? tailLength : 0);
     if (cut - from > room) {
@@ -162,8 +162,14 @@ export function planParts(shape: PackageShape, limit: number, id: Digest, title:
   });
 }
 
-function* cutPoints({ entries, chunkSize }: PackageShape): Generator<number> {
+/** Behind the programs of a file for several processors: the lines at its front look for them in the file they stand in. */
+export function frontEnd(entries: readonly { readonly digest: Digest; readonly offset: number; readonly length: number }[], programs: readonly (Digest | undefined)[], entriesOffset: number): number {
+  return Math.max(entriesOffset, ...entries.filter(({ digest }) => programs.includes(digest)).map(({ offset, length }) => offset + length));
+}
+
+function* cutPoints({ frontEnd: front, entries, chunkSize }: PackageShape): Generator<number> {
   for (const { offset, length } of entries) {
+    if (offset < front) continue;
     for (let at = 0; at < length; at += chunkSize) yield offset + at;
   }
 }

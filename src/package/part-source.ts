@@ -9,10 +9,10 @@ import { KubestickError, errnoOf, isKubestickError } from "../errors.ts";
 import { openFileSource, type ByteSource } from "./byte-source.ts";
 import { DELTA_HEADER_SIZE, decodeDeltaHeader } from "./delta-format.ts";
 import { shortDigest } from "./digest.ts";
-import { readElf } from "./elf.ts";
 import { packageCorrupt, packageFormat, packageTruncated, packageUnreadable } from "./failures.ts";
 import { readAt } from "./file-bytes.ts";
 import { FORMAT_VERSION, payloadStartFor } from "./format.ts";
+import { readFront } from "./starter.ts";
 import type { Digest } from "./types.ts";
 import { PART_RECORD_SIZE, decodePartRecord, encodePartRecord, partName, piecesOf, recordPiecesOf, type PartPiece, type PartRecord } from "./part-format.ts";
 
@@ -131,8 +131,8 @@ export async function readPartRecord(source: ByteSource): Promise<PartRecord | u
   if (source.size < PART_RECORD_SIZE) return undefined;
   const known = (await record(source.size - PART_RECORD_SIZE)) ?? (await record(0));
   if (known !== undefined) return known;
-  const elf = await readElf(read);
-  return elf === undefined || elf.end >= source.size ? undefined : record(payloadStartFor(elf.end));
+  const front = await readFront(read);
+  return front === undefined || front.end >= source.size ? undefined : record(payloadStartFor(front.end));
 }
 
 interface Found {

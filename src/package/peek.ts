@@ -9,6 +9,7 @@ import { PART_RECORD_SIZE, isPartRecord } from "./part-format.ts";
 
 export interface Glance {
   readonly kubernetesVersion: string;
+  /** `amd64`, `amd64,arm64` */
   readonly arch: string;
   readonly cni: string;
 }
@@ -38,8 +39,10 @@ function glanceOf(index: Uint8Array): Glance | undefined {
   } catch {
     return undefined; // a damaged index; the caller asks the reader that explains it
   }
-  const { kubernetesVersion, executable, cni } = fieldsOf(value);
-  const { arch } = fieldsOf(executable);
+  const { kubernetesVersion, executable, platforms, cni } = fieldsOf(value);
+  const started = fieldsOf(executable)["arch"];
+  // A file for several processors begins with lines that choose one.
+  const arch = started === "any" && Array.isArray(platforms) ? platforms.map((platform) => fieldsOf(platform)["arch"]).join(",") : started;
   return typeof kubernetesVersion === "string" && typeof arch === "string" && typeof cni === "string" ? { kubernetesVersion, arch, cni } : undefined;
 }
 

@@ -54,16 +54,16 @@ export function embeddedDescription(description: ProgramDescription): string {
   return `${MARKER} ${digestOf(bytes)} ${String(bytes.length).padStart(8, "0")}\n${json}`;
 }
 
-/** Reads the executable once. `length`: of the program, without a package behind it. */
-export async function readProgram(path: string, { arch, length }: { readonly arch: string; readonly length: number }, signal?: AbortSignal): Promise<ProgramFacts> {
+/** Reads the executable once. `offset`, `length`: of the program, without what stands around it. */
+export async function readProgram(path: string, { arch, offset = 0, length }: { readonly arch: string; readonly offset?: number; readonly length: number }, signal?: AbortSignal): Promise<ProgramFacts> {
   const file = await open(path, "r");
   try {
     const digester = new Digester();
     const places: number[] = [];
     // What a chunk ends with may be the beginning of the marker.
     let tail = Buffer.alloc(0);
-    let at = 0;
-    await scanRange(file, 0, length, (bytes) => {
+    let at = offset;
+    await scanRange(file, offset, length, (bytes) => {
       digester.update(bytes);
       const find = (text: Buffer, begin: number): void => {
         for (let found = text.indexOf(MARKER); found >= 0; found = text.indexOf(MARKER, found + 1)) places.push(begin + found);
@@ -75,7 +75,7 @@ export async function readProgram(path: string, { arch, length }: { readonly arc
       at += bytes.length;
     }, signal);
     let description: ProgramDescription | undefined;
-    for (const place of places) description ??= await descriptionAt((offset, size) => readAt(file, place + offset, size));
+    for (const place of places) description ??= await descriptionAt((from, size) => readAt(file, place + from, size));
     return { digest: digester.digest(), size: length, arch, description };
   } finally {
     await file.close();

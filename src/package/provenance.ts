@@ -22,8 +22,11 @@ export function isProvenance({ kind }: Pick<PackageDocument, "kind">): boolean {
 
 /** In the order in which they are written. `documents` of the input: what else is carried; older provenance in it is left out. */
 export function provenanceDocuments(input: BillInput): readonly CarriedDocument[] {
-  const { description } = input.program;
-  const licenses = description === undefined ? [] : [carriedDocument(LICENSES_KIND, PROGRAM_LICENSES, "application/json", `${JSON.stringify(description)}\n`)];
+  const licenses = input.programs.flatMap(({ description, arch }) => {
+    if (description === undefined) return [];
+    const name = input.programs.length === 1 ? PROGRAM_LICENSES : `${PROGRAM_LICENSES}-${arch}`;
+    return [carriedDocument(LICENSES_KIND, name, "application/json", `${JSON.stringify(description)}\n`)];
+  });
   const documents = [...input.documents.filter((document) => !isProvenance(document)), ...licenses.map(({ document }) => document)];
   const bill = billOfMaterials({ ...input, documents });
   return [...licenses, carriedDocument(BILL_KIND, "spdx", billMediaTypes.spdx, spdxDocument(bill)), carriedDocument(BILL_KIND, "cyclonedx", billMediaTypes.cyclonedx, cyclonedxDocument(bill))];
@@ -36,10 +39,11 @@ export async function billOf(pkg: Documents, format: BillFormat): Promise<string
   return textOf(pkg, BILL_KIND, format);
 }
 
-/** Of the program in the package: its parts and their licences. undefined: it carries no such list. */
-export async function programDescriptionOf(pkg: Documents): Promise<ProgramDescription | undefined> {
-  const text = await textOf(pkg, LICENSES_KIND, PROGRAM_LICENSES);
-  return text === undefined ? undefined : (JSON.parse(text) as ProgramDescription);
+/** Of each program in the package that tells it: its parts and their licences. */
+export async function programDescriptionsOf(pkg: Documents): Promise<readonly ProgramDescription[]> {
+  const names = [PROGRAM_LICENSES, ...pkg.index.platforms.map(({ arch }) => `${PROGRAM_LICENSES}-${arch}`)];
+  const texts = await Promise.all(names.map((name) => textOf(pkg, LICENSES_KIND, name)));
+  return texts.flatMap((text) => (text === undefined ? [] : [JSON.parse(text) as ProgramDescription]));
 }
 
 async function textOf(pkg: Documents, kind: string, name: string): Promise<string | undefined> {

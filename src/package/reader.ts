@@ -1,7 +1,7 @@
 /**
  * Reads the offline package a kubestick executable carries. Room: src/package.
  *
- * Owns: finding the package behind the ELF image, telling absent from truncated from damaged from too new, and streams that verify
+ * Owns: finding the package behind the program, telling absent from truncated from damaged from too new, and streams that verify
  * what they hand out. Refuses: writing anything, and knowing what images or binaries are for.
  * Start at `readPackage`; the layout is in `format.ts`, the rules for an index in `package-index.ts`.
  */
@@ -11,13 +11,14 @@ import type { ByteSource } from "./byte-source.ts";
 import { ChunkHasher, chunkHash } from "./chunks.ts";
 import { EXECUTABLE, damagedChunks, joined, placeText, regionsOf, runText, type Chunk, type PackageLayout } from "./damage.ts";
 import { Digester, digestOf } from "./digest.ts";
-import { ELF_HEADER_SIZE, ELF_MAGIC, readElf } from "./elf.ts";
+import { ELF_HEADER_SIZE } from "./elf.ts";
 import { entryAbsent, packageAbsent, packageCorrupt, packageFormat, packageTruncated, packageUnreadable } from "./failures.ts";
 import { CHUNK_SIZE, readAt, readInto, readRange } from "./file-bytes.ts";
 import { FOOTER_SIZE, FORMAT_VERSION, HEADER_SIZE, MAX_INDEX_SIZE, MAX_SIGNATURES_SIZE, ZSTD_WINDOW_LOG, decodeFooter, decodeHeader, payloadStartFor } from "./format.ts";
 import { decodeIndex } from "./package-index.ts";
 import { openPackageSource, type PartOptions } from "./part-source.ts";
 import { decodeSignatures, verifiedSigners } from "./signatures.ts";
+import { ANY_ARCH, isCutFront, readFront } from "./starter.ts";
 import type { ByteProgress, Damage, Digest, PackageEntry, PackageIndex, PackageReader, PackageSigner, StoredBytes } from "./types.ts";
 
 const MAX_READ = 16 * 1024 * 1024;
@@ -25,7 +26,7 @@ const MAX_READ = 16 * 1024 * 1024;
 const INFLATED_CHUNK = 64 * 1024;
 
 export interface OpenOptions extends PartOptions {
-  /** Whose images and programs the index shows; default the executable's architecture. */
+  /** Whose images and programs the index shows, if there are any for it; default this processor's. */
   readonly arch?: string | undefined;
 }
 
@@ -58,22 +59,22 @@ async function locate(source: ByteSource, arch: string | undefined): Promise<Pac
   const { name: path, size } = source;
   const footerBytes = await readAt(source, Math.max(0, size - FOOTER_SIZE), FOOTER_SIZE);
   const footer = decodeFooter(footerBytes);
-  const elf = await readElf((offset, length) => readAt(source, offset, length));
+  const front = await readFront((offset, length) => readAt(source, offset, length));
 
-  if (elf === undefined) {
+  if (front === undefined) {
+    if (footer.is === "other") throw packageFormat(path, footer.version, FORMAT_VERSION);
     if (footer.is !== "foreign") throw packageCorrupt(path, EXECUTABLE, "its ELF header is not one of a 64-bit executable");
-    const head = await readAt(source, 0, ELF_MAGIC.length);
-    const cutElf = size < ELF_HEADER_SIZE && Buffer.compare(head, ELF_MAGIC.subarray(0, head.length)) === 0;
-    if (cutElf) throw packageTruncated(path, size, undefined);
+    if (size < ELF_HEADER_SIZE && isCutFront(await readAt(source, 0, size))) throw packageTruncated(path, size, undefined);
     throw packageAbsent(path, "It is not a kubestick executable (no 64-bit little-endian ELF file).");
   }
-  if (size <= elf.end) {
-    if (footer.is !== "foreign") throw packageCorrupt(path, EXECUTABLE, `its headers describe ${elf.end} bytes, more than the file has`);
-    if (size < elf.end) throw packageTruncated(path, size, elf.end);
+  if (size <= front.end) {
+    if (footer.is !== "foreign") throw packageCorrupt(path, EXECUTABLE, `its headers describe ${front.end} bytes, more than the file has`);
+    // The lines that choose a program are nothing without one.
+    if (size < front.end || front.arch === ANY_ARCH) throw packageTruncated(path, size, size < front.end ? front.end : undefined);
     throw packageAbsent(path, "This executable carries no package: the file ends where the program ends.");
   }
 
-  const start = payloadStartFor(elf.end);
+  const start = payloadStartFor(front.end);
   const headerBytes = await readAt(source, start, HEADER_SIZE);
   if (headerBytes.length < HEADER_SIZE && footer.is !== "intact") throw packageTruncated(path, size, undefined);
   const decoded = decodeHeader(headerBytes);
@@ -83,14 +84,14 @@ async function locate(source: ByteSource, arch: string | undefined): Promise<Pac
     if (footer.is === "other") throw packageFormat(path, footer.version, FORMAT_VERSION);
     if (footer.is === "intact" && footer.value.payloadStart !== start) throw packageCorrupt(path, EXECUTABLE, "its headers describe another length than the one that was packed");
     if (footer.is !== "foreign") throw packageCorrupt(path, "the package header", "it does not begin with its magic bytes");
-    throw packageAbsent(path, `${size - elf.end} bytes follow the program, but they are no kubestick package.`);
+    throw packageAbsent(path, `${size - front.end} bytes follow the program, but they are no kubestick package.`);
   }
 
   const header = decoded.value;
   if (size < header.fileLength) throw packageTruncated(path, size, header.fileLength);
   if (size > header.fileLength) throw packageCorrupt(path, "the end of the file", `${size - header.fileLength} bytes stand behind the package`);
-  if (header.executableLength !== elf.end) throw packageCorrupt(path, EXECUTABLE, `its headers describe ${elf.end} bytes, packed were ${header.executableLength}`);
-  if (!isZero(await readAt(source, elf.end, start - elf.end))) throw packageCorrupt(path, "the padding behind the executable", "it is not all zero");
+  if (header.executableLength !== front.end) throw packageCorrupt(path, EXECUTABLE, `its headers describe ${front.end} bytes, packed were ${header.executableLength}`);
+  if (!isZero(await readAt(source, front.end, start - front.end))) throw packageCorrupt(path, "the padding behind the executable", "it is not all zero");
   if (footer.is !== "intact") {
     const why = isZero(footerBytes) ? "it is all zero, as after a copy that reserved its space but was not finished" : "its checksum does not match";
     throw packageCorrupt(path, "the package footer", why);
@@ -108,8 +109,8 @@ async function locate(source: ByteSource, arch: string | undefined): Promise<Pac
   const signers = verifiedSigners(decodeSignatures(signatureBytes, path), indexBytes, path);
   const index = decodeIndex(indexBytes, { start: start + HEADER_SIZE, end: indexOffset }, path, arch);
   const { executable } = index;
-  const same = executable.length === elf.end && executable.arch === elf.arch && executable.digest === header.executable;
-  if (!same) throw packageCorrupt(path, EXECUTABLE, `its headers describe ${elf.end} bytes for ${elf.arch}, the index ${executable.length} bytes for ${executable.arch}`);
+  const same = executable.length === front.end && executable.arch === front.arch && executable.digest === header.executable;
+  if (!same) throw packageCorrupt(path, EXECUTABLE, `its headers describe ${front.end} bytes for ${front.arch}, the index ${executable.length} bytes for ${executable.arch}`);
   return { header, footer: footer.value, index, indexBytes, signatureBytes, signers };
 }
 

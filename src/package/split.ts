@@ -6,7 +6,7 @@ import { HEADER_SIZE } from "./format.ts";
 import { packageCorrupt, packageUnreadable } from "./failures.ts";
 import { readInto } from "./file-bytes.ts";
 import { leftOverParts, plannedParts, titleOf, writeOutput, type OutputFile } from "./package-output.ts";
-import type { PackageShape, PartRecord } from "./part-format.ts";
+import { frontEnd, type PackageShape, type PartRecord } from "./part-format.ts";
 import { chunkIsIntact, chunksOf, regionsOf, runText, type Chunk, type PackageLayout } from "./damage.ts";
 import { openPackage, type OpenedPackage } from "./reader.ts";
 import type { ByteProgress, Digest } from "./types.ts";
@@ -44,7 +44,7 @@ export async function splitPackage({ path, parts, directory, size, progress, sig
   try {
     const output = join(directory, basename(path));
     await refuseToReplace(source, output);
-    return await copyPackage(source, output, plannedParts(path, shapeOf(source.layout), size, source.indexDigest, titleOf(source.index, source.index.executable.arch)), progress, signal);
+    return await copyPackage(source, output, plannedParts(path, shapeOf(source.layout), size, source.indexDigest, titleOf(source.index)), progress, signal);
   } finally {
     await source.close();
   }
@@ -72,7 +72,7 @@ export async function joinPackage({ path, parts, output, progress, signal }: Joi
 
 export function shapeOf({ header, footer, index }: PackageLayout): PackageShape {
   return {
-    payloadStart: footer.payloadStart, entriesOffset: footer.payloadStart + HEADER_SIZE, indexOffset: footer.indexOffset,
+    payloadStart: footer.payloadStart, frontEnd: frontEnd(index.entries, index.platforms.map(({ program }) => program?.digest), footer.payloadStart + HEADER_SIZE), indexOffset: footer.indexOffset,
     fileLength: header.fileLength, chunkSize: index.chunkSize, entries: index.entries,
   };
 }

@@ -1,7 +1,7 @@
 /**
  * The offline package as data: what a kubestick executable carries behind its own bytes.
  *
- *   ELF executable | padding | header | entry bytes ... | CBOR index | signatures | footer (fixed size, at the very end)
+ *   executable | padding | header | entry bytes ... | CBOR index | signatures | footer (fixed size, at the very end)
  *
  * Types only; the layout's constants are in `format.ts`, its description for others in `docs/package-format.md`.
  */
@@ -91,12 +91,15 @@ export interface PackageDocument {
 export interface PackagePlatform {
   /** Go's name: amd64, arm64. */
   readonly arch: string;
+  /** The kubestick for it, where the file begins with lines that choose one (`starter.ts`) and not with the program itself. */
+  readonly program?: { readonly digest: Digest; readonly size: number } | undefined;
   readonly images: readonly PackageImage[];
   readonly binaries: readonly PackageBinary[];
 }
 
-/** The program at the front of the file. */
+/** The front of the file: a program, or the lines that start one. */
 export interface PackageExecutable {
+  /** `any` for these lines. */
   readonly arch: string;
   readonly length: number;
   readonly digest: Digest;

@@ -1,22 +1,23 @@
 /**
- * Writes a stick: the bare executable, the entries, the index and the footer, as one file.
+ * Writes a stick: the executable (or, for several processors, the lines that start one, and the programs), the entries, the index and the footer, as one file.
  *
  * Nothing about the file is decided while it is written: sizes and digests of all entries are known before, so the header at the front
  * can name the final length and no byte is ever written twice. Equal inputs give equal bytes: no times, no host names, the given order.
  */
-import { open, type FileHandle } from "node:fs/promises";
-import { KubestickError, isKubestickError, messageOf } from "../errors.ts";
+import { open } from "node:fs/promises";
+import { KubestickError } from "../errors.ts";
 import { CHUNK_HASH_SIZE, ChunkList, chunkCount } from "./chunks.ts";
 import { Digester, digestOf } from "./digest.ts";
 import { EXECUTABLE } from "./damage.ts";
-import { readElf } from "./elf.ts";
+import { executableBytes, inspectExecutables, type BareExecutable } from "./executables.ts";
 import { packageCorrupt } from "./failures.ts";
-import { readAt, readRange, scanRange } from "./file-bytes.ts";
-import { FOOTER_SIZE, HASH_CHUNK_SIZE, HEADER_SIZE, decodeHeader, encodeFooter, encodeHeader, payloadStartFor } from "./format.ts";
+import { scanRange } from "./file-bytes.ts";
+import { FOOTER_SIZE, HASH_CHUNK_SIZE, HEADER_SIZE, encodeFooter, encodeHeader, payloadStartFor } from "./format.ts";
 import { encodeIndex } from "./package-index.ts";
 import { leftOverParts, plannedParts, titleOf, writeOutput, type OutputFile, type PackageOutput } from "./package-output.ts";
-import { PART_RECORD_SIZE, decodePartRecord } from "./part-format.ts";
+import { frontEnd } from "./part-format.ts";
 import { encodeSignatures, signIndex, signaturesLength, type PackageSigningKey } from "./signatures.ts";
+import { ANY_ARCH, STARTER_SIZE, starterText } from "./starter.ts";
 import type { ByteProgress, Digest, PackageContent, PackageEntry } from "./types.ts";
 
 /** An entry before it has a place in a file. `open` gives its stored bytes; they are verified against `stored` and `length` while written. */
@@ -25,8 +26,8 @@ export interface EntrySource extends Omit<PackageEntry, "offset" | "chunks"> {
 }
 
 export interface WriteOptions {
-  /** A kubestick executable, with or without a package: only its program part is taken. */
-  readonly executable: string;
+  /** A kubestick executable, with or without a package: only its programs are taken. Or the programs, one for each architecture of the content. */
+  readonly executable: string | readonly BareExecutable[];
   readonly output: string;
   readonly content: PackageContent;
   /** In the order they are to be read. Of several with the same digest the first is written. */
@@ -50,105 +51,101 @@ export interface WrittenPackage {
   readonly leftOver: readonly string[];
 }
 
-/** The program part of an executable: what a stick is made from. */
-export interface BareExecutable {
-  readonly arch: string;
-  readonly length: number;
-  /** What it was when a package was put behind it; undefined when there is none. */
-  readonly packed?: Digest;
-}
-
-/** Throws PACK_EXECUTABLE when the file is no executable a package can be put behind. */
-export async function inspectExecutable(path: string): Promise<BareExecutable> {
-  const refuse = (happened: string, cause?: unknown): KubestickError =>
-    new KubestickError({
-      code: "PACK_EXECUTABLE",
-      attempted: `taking ${path} as the executable of the new package`,
-      happened,
-      next: "Name a kubestick executable of the wanted architecture with --executable, e.g. `--executable ./kubestick-linux-arm64`.",
-      cause,
-    });
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(path, "r");
-    const file = handle;
-    const { size } = await file.stat();
-    const elf = await readElf((offset, length) => readAt(file, offset, length));
-    if (elf === undefined) throw refuse("It is not a 64-bit ELF executable.");
-    if (elf.end > size) throw refuse(`It is cut: its headers describe ${elf.end} bytes, the file has ${size}.`);
-    // Other bytes there (a signature, another tool's payload) would silently be lost.
-    const next = await readAt(file, payloadStartFor(elf.end), PART_RECORD_SIZE);
-    const header = decodeHeader(next);
-    const behind = size > elf.end && header.is === "foreign" && decodePartRecord(next).is === "foreign";
-    if (behind) throw refuse(`${size - elf.end} bytes follow the program that are no kubestick package.`);
-    return { arch: elf.arch, length: elf.end, ...(header.is === "intact" ? { packed: header.value.executable } : {}) };
-  } catch (error) {
-    throw isKubestickError(error) ? error : refuse(`It cannot be read: ${messageOf(error)}.`, error);
-  } finally {
-    await handle?.close();
-  }
-}
-
 /**
  * Writes to a temporary file beside `output`, reads it back and verifies every byte, then renames. An existing output is replaced only
  * by a verified one; it may be the running executable itself.
  */
 export async function writePackage(options: WriteOptions): Promise<WrittenPackage> {
-  const { executable, output, content, split, progress, signal, signingKeys = [] } = options;
-  const bare = await inspectExecutable(executable);
-  const sources = firstOfEachDigest(options.entries);
-  const start = payloadStartFor(bare.length);
-  const entries = placed(sources, start + HEADER_SIZE);
-  const indexOffset = entries.reduce((_, entry) => entry.offset + entry.length, start + HEADER_SIZE);
+  const { output, content, split, progress, signal, signingKeys = [] } = options;
+  const executables = typeof options.executable === "string" ? await inspectExecutables(options.executable) : options.executable;
+  const programs = await Promise.all(executables.map((executable) => scanned(executable, signal)));
+  const [only, ...others] = programs;
+  if (only === undefined) throw new TypeError("a package needs a program");
+  const several = others.length > 0 ? programs : [];
+  const sources = firstOfEachDigest([...several.map(programEntry), ...options.entries]);
+  const frontLength = several.length > 0 ? STARTER_SIZE : only.length;
+  const start = payloadStartFor(frontLength);
+  const entriesOffset = start + HEADER_SIZE;
+  const entries = placed(sources, entriesOffset);
+  const front = several.length > 0 ? starterFront(several, entries) : { ...only, open: () => executableBytes(only) };
+  const platforms = several.length === 0 ? content.platforms : withPrograms(content.platforms, several);
+  const indexOffset = entries.reduce((_, entry) => entry.offset + entry.length, entriesOffset);
   // Chunk hashes are found while writing. Their place in the index has the same length before.
-  const indexWith = (executableDigest: Digest, executableChunks: Uint8Array, chunks: readonly Uint8Array[]): Uint8Array =>
+  const indexWith = (chunks: readonly Uint8Array[]): Uint8Array =>
     encodeIndex({
       ...content,
+      platforms,
       chunkSize: HASH_CHUNK_SIZE,
-      executable: { arch: bare.arch, length: bare.length, digest: executableDigest, chunks: executableChunks },
+      executable: { arch: front.arch, length: front.length, digest: front.digest, chunks: front.chunks },
       entries: entries.map((entry, number) => ({ ...entry, chunks: chunks[number] ?? entry.chunks })),
     });
-  const unknown = (length: number): Uint8Array => new Uint8Array(chunkCount(length, HASH_CHUNK_SIZE) * CHUNK_HASH_SIZE);
-  const indexLength = indexWith(`sha256:${"0".repeat(64)}`, unknown(bare.length), []).length;
+  const indexLength = indexWith([]).length;
   const signed = signaturesLength(signingKeys);
   const fileLength = indexOffset + indexLength + signed + FOOTER_SIZE;
-  const shape = { payloadStart: start, entriesOffset: start + HEADER_SIZE, indexOffset, fileLength, chunkSize: HASH_CHUNK_SIZE, entries };
-  const plan = split === undefined ? undefined : plannedParts(output, shape, split, digestOf(""), titleOf(content, bare.arch));
+  const shape = { payloadStart: start, frontEnd: frontEnd(entries, several.map(({ digest }) => digest), entriesOffset), indexOffset, fileLength, chunkSize: HASH_CHUNK_SIZE, entries };
+  const plan = split === undefined ? undefined : plannedParts(output, shape, split, digestOf(""), titleOf(content));
+  const header = encodeHeader({ fileLength, executableLength: front.length, executable: front.digest });
 
-  let source: FileHandle | undefined;
+  const { digest, files } = await writeOutput(output, { fileLength, plan }, async (out) => {
+    for await (const chunk of front.open()) await out.write(chunk);
+    await out.write(new Uint8Array(start - front.length));
+    await out.write(header);
+    const chunks: Uint8Array[] = [];
+    for (const entry of sources) chunks.push(await writeEntry(out, entry, fileLength, progress, signal));
+    const index = indexWith(chunks);
+    const id = digestOf(index);
+    await out.write(index);
+    const signatures = encodeSignatures(signingKeys.map((key) => signIndex(index, key)));
+    await out.write(signatures);
+    await out.write(encodeFooter({ payloadStart: start, indexOffset, indexLength: index.length, index: id, signaturesLength: signed, signatures: digestOf(signatures) }));
+    return { id, value: undefined };
+  }, (event) => progress?.("verify", event), signal);
+  return { path: output, size: fileLength, digest, files, leftOver: plan === undefined ? [] : await leftOverParts(output, files) };
+}
+
+interface ScannedProgram extends BareExecutable {
+  readonly digest: Digest;
+  readonly chunks: Uint8Array;
+}
+
+async function scanned(executable: BareExecutable, signal: AbortSignal | undefined): Promise<ScannedProgram> {
+  const file = await open(executable.path, "r");
   try {
-    const file = await open(executable, "r");
-    source = file;
-    const executableDigester = new Digester();
-    const executableChunks = new ChunkList(HASH_CHUNK_SIZE);
-    const hash = (bytes: Uint8Array): void => {
-      executableDigester.update(bytes);
-      executableChunks.update(bytes);
-    };
-    await scanRange(file, 0, bare.length, hash, signal);
-    const executableDigest = executableDigester.digest();
+    const digester = new Digester();
+    const chunks = new ChunkList(HASH_CHUNK_SIZE);
+    await scanRange(file, executable.offset, executable.length, (bytes) => {
+      digester.update(bytes);
+      chunks.update(bytes);
+    }, signal);
+    const digest = digester.digest();
     // Else the new package would vouch for bytes that the one they come from does not know.
-    if (bare.packed !== undefined && bare.packed !== executableDigest) throw packageCorrupt(executable, EXECUTABLE, "its bytes are not the ones that were packed");
-    const header = encodeHeader({ fileLength, executableLength: bare.length, executable: executableDigest });
-
-    const { digest, files } = await writeOutput(output, { fileLength, plan }, async (out) => {
-      for await (const chunk of readRange(file, 0, bare.length)) await out.write(chunk);
-      await out.write(new Uint8Array(start - bare.length));
-      await out.write(header);
-      const chunks: Uint8Array[] = [];
-      for (const entry of sources) chunks.push(await writeEntry(out, entry, fileLength, progress, signal));
-      const index = indexWith(executableDigest, executableChunks.end(), chunks);
-      const id = digestOf(index);
-      await out.write(index);
-      const signatures = encodeSignatures(signingKeys.map((key) => signIndex(index, key)));
-      await out.write(signatures);
-      await out.write(encodeFooter({ payloadStart: start, indexOffset, indexLength: index.length, index: id, signaturesLength: signed, signatures: digestOf(signatures) }));
-      return { id, value: undefined };
-    }, (event) => progress?.("verify", event), signal);
-    return { path: output, size: fileLength, digest, files, leftOver: plan === undefined ? [] : await leftOverParts(output, files) };
+    if (executable.packed !== undefined && executable.packed !== digest) throw packageCorrupt(executable.path, EXECUTABLE, "its bytes are not the ones that were packed");
+    return { ...executable, digest, chunks: chunks.end() };
   } finally {
-    await source?.close();
+    await file.close();
   }
+}
+
+function programEntry(program: ScannedProgram): EntrySource {
+  const { arch, digest, length } = program;
+  return { digest, size: length, encoding: "identity", length, stored: digest, label: `the executable for ${arch}`, open: () => executableBytes(program) };
+}
+
+/** The lines that choose a program; they know where each begins. */
+function starterFront(programs: readonly ScannedProgram[], entries: readonly PackageEntry[]): Omit<ScannedProgram, "path" | "offset"> & Pick<EntrySource, "open"> {
+  const text = starterText(programs.map(({ arch, digest, length }) => ({ arch, offset: entries.find((entry) => entry.digest === digest)?.offset ?? 0, size: length })));
+  const chunks = new ChunkList(HASH_CHUNK_SIZE);
+  chunks.update(text);
+  return { arch: ANY_ARCH, length: text.length, digest: digestOf(text), chunks: chunks.end(), open: async function* () { yield text; } };
+}
+
+function withPrograms(platforms: PackageContent["platforms"], programs: readonly ScannedProgram[]): PackageContent["platforms"] {
+  if (platforms.length !== programs.length) throw new TypeError(`${platforms.length} architectures and ${programs.length} programs`);
+  return platforms.map((platform) => {
+    const program = programs.find(({ arch }) => arch === platform.arch);
+    if (program === undefined) throw new TypeError(`no program for ${platform.arch}`);
+    return { ...platform, program: { digest: program.digest, size: program.length } };
+  });
 }
 
 /** The chunk hashes of what was written. */

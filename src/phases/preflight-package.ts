@@ -18,12 +18,22 @@ export const packageChecks: readonly Check[] = [
   },
   {
     name: "PackageArchitecture", severity: "error", verifies: "the package is for this processor",
-    run: ({ pkg, facts }) => (pkg === undefined || pkg.arch === facts.arch ? [] : [{ message: `the package is for ${pkg.arch}, this machine is ${facts.arch}`, hint: `Its programs do not run here. Make one for this machine: ./kubestick pack --arch ${facts.arch}` }]),
+    run: ({ pkg, facts }) => (pkg === undefined || pkg.arch === facts.arch ? [] : [wrongArchitecture(pkg, facts.arch)]),
   },
   { name: "KubernetesVersion", severity: "error", verifies: "the package carries the Kubernetes that the configuration asks for", run: checkVersion },
   { name: "KubeletVersion", severity: "error", verifies: "the carried kubelet is not newer than the API server", run: checkKubeletVersion },
   { name: "ImagePull", severity: "error", verifies: "the package carries every image, or the runtime may have it", run: checkImages },
 ];
+
+/** `arch`: the machine's. */
+function wrongArchitecture({ arch: own, platforms }: PackageIndex, arch: string): Seen {
+  // The package shows what is for the program that reads it, which then is not the machine's own.
+  if (platforms.some((platform) => platform.arch === arch)) {
+    return { message: `this program is for ${own} and runs here by emulation: this machine is ${arch}`, hint: `What it installs would be emulated, too. Start the kubestick for ${arch}; the package has what is needed: ./kubestick-linux-${arch} init --package FILE` };
+  }
+  const carried = platforms.length > 1 ? platforms.map((platform) => platform.arch).join(" and ") : own;
+  return { message: `the package is for ${carried}, this machine is ${arch}`, hint: `Its programs do not run here. Make one for this machine: ./kubestick pack --arch ${arch}` };
+}
 
 export const diskCheck: Check = { name: "DiskSpace", severity: "error", verifies: "every file system has room for what will be written to it", run: checkDisk };
 

@@ -163,15 +163,18 @@ test("config images pull loads what the package carries, and nothing else change
     lock: () => Promise.resolve({ release: () => Promise.resolve() }),
   };
   const index = { ...packageIndexFor(config, []), cni: "bridge" as const };
-  const pull = async (flags: Parameters<typeof pullEvents>[0]): Promise<readonly RunEvent[]> => {
+  const pull = async (flags: Parameters<typeof pullEvents>[0], carried: typeof index = index): Promise<readonly RunEvent[]> => {
     const events: RunEvent[] = [];
-    const stream = pullEvents(flags, new AbortController().signal, memoryPackage(index), ports);
+    const stream = pullEvents(flags, new AbortController().signal, memoryPackage(carried), ports);
     for (let step = await stream.next(); ; step = await stream.next()) {
       if (step.done === true) return events;
       events.push(step.value);
     }
   };
   const before = host.snapshot();
+  await assert.rejects(pull({}, { ...index, arch: "arm64", platforms: [{ arch: "arm64", images: [], binaries: [] }] }), { code: "PACKAGE_ARCHITECTURE", happened: /^It is for arm64; this machine is amd64\. Nothing was changed\.$/ });
+  await assert.rejects(pull({}, { ...index, arch: "arm64", platforms: ["amd64", "arm64"].map((arch) => ({ arch, images: [], binaries: [] })) }), { code: "PACKAGE_ARCHITECTURE", happened: /this program is the one for arm64; this machine is amd64/ });
+  assert.deepEqual(host.snapshot(), before);
   await pull({});
   const wanted = goldenText("default", "images.txt").trim().split("\n");
   assert.deepEqual([...store.names.keys()].filter((name) => wanted.includes(name)).sort(), [...wanted].sort());

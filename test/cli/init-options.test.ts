@@ -6,6 +6,7 @@ import { parseArguments } from "../../src/cli/flags.ts";
 import { initDefaultsText } from "../../src/cli/init-defaults.ts";
 import { initOptionsFromFlags, parseFeatureGates, type InitFlags } from "../../src/cli/init-options.ts";
 import { packOptionsFromFlags } from "../../src/cli/pack.ts";
+import { defaultName } from "../../src/package/pack.ts";
 
 function golden(path: string): string {
   return readFileSync(new URL(`../golden/${path}`, import.meta.url), "utf8");
@@ -46,12 +47,17 @@ test("parseFeatureGates names the part it cannot read", () => {
 
 test("packOptionsFromFlags refuses a form of output as the name of the file", () => {
   const { signal } = new AbortController();
-  assert.throws(() => packOptionsFromFlags({ executable: "k", out: "json" }, signal), { code: "CLI_FLAG_VALUE" });
-  assert.match(packOptionsFromFlags({ executable: "k", out: "./json" }, signal).output, /\/json$/);
+  assert.throws(() => packOptionsFromFlags({ executable: ["k"], out: "json" }, signal), { code: "CLI_FLAG_VALUE" });
+  assert.match(packOptionsFromFlags({ executable: ["k"], out: "./json" }, signal).output ?? "", /\/json$/);
 });
 
-test("packOptionsFromFlags names the file after version and processor", () => {
-  assert.match(packOptionsFromFlags({ executable: "k", arch: "arm64" }, new AbortController().signal).output, /\/kubestick-v1\.36\.\d+-linux-arm64$/);
+test("packOptionsFromFlags takes processors in any order, each once, and leaves the name of the file to pack", () => {
+  const { signal } = new AbortController();
+  const { arch, output } = packOptionsFromFlags({ executable: ["k"], arch: ["arm64", "amd64", "arm64"] }, signal);
+  assert.deepEqual([arch, output], [["amd64", "arm64"], undefined]);
+  assert.equal(packOptionsFromFlags({ executable: ["k"] }, signal).arch, undefined);
+  assert.equal(defaultName("v1.36.2", ["amd64"]), "kubestick-v1.36.2-linux-amd64");
+  assert.equal(defaultName("v1.36.2", ["amd64", "arm64"]), "kubestick-v1.36.2-linux-amd64-arm64");
 });
 
 test("packOptionsFromFlags needs an executable to extend", () => {

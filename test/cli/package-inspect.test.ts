@@ -3,6 +3,7 @@ import { chmod, open } from "node:fs/promises";
 import { test } from "node:test";
 import { inspectCommand } from "../../src/cli/package-inspect.ts";
 import { digestOf } from "../../src/package/digest.ts";
+import { inspectExecutables } from "../../src/package/executables.ts";
 import { openPackage } from "../../src/package/reader.ts";
 import type { PackagePlatform } from "../../src/package/types.ts";
 import { writePackage } from "../../src/package/writer.ts";
@@ -70,4 +71,13 @@ test("inspect shows a package of another architecture, and each one of several",
   assert.deepEqual(platforms.map(({ arch, images }) => [arch, images[0]?.platform]), [["amd64", "linux/amd64"], ["arm64", "linux/arm64"]]);
   // Two architectures share the image's bytes here.
   assert.equal(sizes.shared, sizes.images);
+
+  // Started on both: a program for each, and what is for one of them alone on demand.
+  const { path: started } = await writePackage({ executable: (await Promise.all([executable, await writeExecutable(dir.at("amd64"))].map(inspectExecutables))).flat(), output: dir.at("started"), content: { ...content, platforms: [amd64, arm64] }, entries: all });
+  assert.match(await shown(started), /, a program for each processor\n[^]*\n {2}executable {3}13\.8 KiB\n[^]*\n\nArchitectures\n {2}ARCH {12}STORED {2}OF IT SHARED\n {2}linux\/amd64 {2}[\d.]+ KiB {5}117\.2 KiB\n {2}linux\/arm64 /);
+  const alone = await shown(started, { arch: "arm64" });
+  assert.ok(alone.includes("\nPrograms\n") && !alone.includes("linux/amd64  "), alone);
+  const one = JSON.parse(await shown(started, { arch: "arm64", output: "json" })) as Document;
+  assert.deepEqual([one.executable.arch, one.platforms.map(({ arch }) => arch)], ["any", ["arm64"]]);
+  await assert.rejects(shown(started, { arch: "riscv64" }), { code: "PACKAGE_ARCH_ABSENT", happened: "It has nothing for riscv64, but for amd64 and arm64." });
 });

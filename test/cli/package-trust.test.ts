@@ -191,5 +191,5 @@ test("pack takes SOURCE_DATE_EPOCH in whole seconds and refuses anything else", 
   assert.equal(sourceDateEpoch("1700000000"), 1_700_000_000);
   assert.equal(sourceDateEpoch(undefined), undefined);
   for (const bad of ["-1", "1.5", "yesterday", "1e9"]) assert.throws(() => sourceDateEpoch(bad), { code: "CLI_FLAG_VALUE" }, bad);
-  assert.throws(() => packOptionsFromFlags({ executable: "k", signer: "Board" }, never), { code: "CLI_FLAG_VALUE" });
+  assert.throws(() => packOptionsFromFlags({ executable: ["k"], signer: "Board" }, never), { code: "CLI_FLAG_VALUE" });
 });

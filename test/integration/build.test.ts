@@ -15,7 +15,7 @@ import { withoutLibatomic } from "../../scripts/build/without-libatomic.ts";
 import { readElf } from "../../src/package/elf.ts";
 import { isLicenseExpression } from "../../src/package/license-expression.ts";
 import { readProgram } from "../../src/package/program.ts";
-import { inspectExecutable } from "../../src/package/writer.ts";
+import { inspectExecutables } from "../../src/package/executables.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const arch = nativeArch();
@@ -55,7 +55,7 @@ describe("npm run build", () => {
   test("the executable says what others wrote in it, with licence and text, and nothing is left out", async () => {
     const { inputs } = await bundleProgram(root);
     const bundled = new Set(inputs.flatMap((input) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1] ?? []));
-    const { description } = await readProgram(executable, await inspectExecutable(executable));
+    const { description } = await readProgram(executable, (await inspectExecutables(executable))[0] ?? assert.fail());
     assert.ok(description !== undefined);
     assert.deepEqual(new Set(description.components.filter(({ kind }) => kind === "library").map(({ name }) => name)), bundled);
     for (const { name, version, license, purl, licenseTexts } of description.components) {

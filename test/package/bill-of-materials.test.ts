@@ -9,7 +9,7 @@ import { isLicenseExpression } from "../../src/package/license-expression.ts";
 import { licenseReport } from "../../src/package/license-report.ts";
 import { pack } from "../../src/package/pack.ts";
 import { embeddedDescription, readProgram, type ProgramDescription } from "../../src/package/program.ts";
-import { billOf, billTimeOf, programDescriptionOf, provenanceDocuments } from "../../src/package/provenance.ts";
+import { billOf, billTimeOf, programDescriptionsOf, provenanceDocuments } from "../../src/package/provenance.ts";
 import { spdxDocument } from "../../src/package/spdx.ts";
 import type { Digest, PackageImage, PackageIndex } from "../../src/package/types.ts";
 import { bareExecutable, noise, scratch, smallContent, withPackage } from "./fixtures.ts";
@@ -46,7 +46,7 @@ const ignore = (): void => undefined;
 
 function input(changes: Partial<BillInput> = {}): BillInput {
   const { documents, ...content } = smallContent().content;
-  return { content, documents, program: { digest: digestOf("x"), size: 1, arch: "amd64", description }, created: "2026-01-02T03:04:05Z", ...changes };
+  return { content, documents, programs: [{ digest: digestOf("x"), size: 1, arch: "amd64", description }], created: "2026-01-02T03:04:05Z", ...changes };
 }
 
 test("pack writes bills that keep the rules of both specifications, and everything in the package is in them by digest", async () => {
@@ -91,7 +91,7 @@ test("an executable that does not describe itself is a part by its digest, and t
     const text = (await billOf(reader, "spdx")) ?? "";
     assert.deepEqual(spdxProblems(text), []);
     assert.match(text, /components: not told by this executable/);
-    assert.equal(await programDescriptionOf(reader), undefined);
+    assert.deepEqual(await programDescriptionsOf(reader), []);
     const report = await licenseReport(reader);
     assert.equal(report.programUnknown, true);
     assert.ok(report.parts.some(({ name, license }) => name === "kubelet" && license === undefined));
@@ -152,7 +152,7 @@ test("billOfMaterials keeps parts apart whose names look alike, and has a shared
 test("a bill changes its identity with everything in it", () => {
   const id = billOfMaterials(input()).id;
   assert.equal(billOfMaterials(input()).id, id);
-  for (const other of [input({ created: "2026-01-02T03:04:06Z" }), input({ program: { digest: digestOf("y"), size: 1, arch: "amd64", description } }), input({ documents: [{ kind: "chart", name: "c", mediaType: "m", digest: digestOf("c"), size: 1 }] })]) {
+  for (const other of [input({ created: "2026-01-02T03:04:06Z" }), input({ programs: [{ digest: digestOf("y"), size: 1, arch: "amd64", description }] }), input({ documents: [{ kind: "chart", name: "c", mediaType: "m", digest: digestOf("c"), size: 1 }] })]) {
     assert.notEqual(billOfMaterials(other).id, id);
   }
 });

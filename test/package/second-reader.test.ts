@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { zstdDecompressSync } from "node:zlib";
 import { diffPackages } from "../../src/package/delta.ts";
 import { digestOf } from "../../src/package/digest.ts";
+import { inspectExecutables } from "../../src/package/executables.ts";
 import { openPackage } from "../../src/package/reader.ts";
 import { splitPackage } from "../../src/package/split.ts";
 import { writePackage } from "../../src/package/writer.ts";
@@ -45,6 +46,35 @@ test("a reader written from docs/package-format.md reads what pack writes", { sk
   const extracted = python(path, stored);
   assert.equal(extracted.code, 0, extracted.stderr);
   assert.deepEqual(zstdDecompressSync(extracted.stdout), Buffer.from(kubelet));
+});
+
+test("the second reader reads a file for two architectures, whole and in parts, and sees a byte of either half", { skip: missing }, async () => {
+  await using dir = await scratch();
+  const { content, entries } = smallContent();
+  const [amd64] = content.platforms;
+  const other = noise(1_200_000, 31);
+  const [binary] = amd64?.binaries ?? [];
+  if (amd64 === undefined || binary === undefined) return assert.fail();
+  const arm64 = { ...amd64, arch: "arm64", binaries: [{ ...binary, digest: digestOf(other), size: other.length }] };
+  const executable = (await Promise.all(["amd64", "arm64"].map(async (arch) => inspectExecutables(await writeExecutable(dir.at(arch), arch))))).flat();
+  const { path } = await writePackage({ executable, output: dir.at("stick"), content: { ...content, platforms: [amd64, arm64] }, entries: [...entries, identityEntry("kubelet (arm64)", other)] });
+  const listed = python(path);
+  assert.equal(listed.code, 0, listed.stderr);
+  const theirs = JSON.parse(listed.stdout.toString()) as { readonly executable: { readonly arch: string }; readonly platforms: readonly { readonly arch: string; readonly program: { readonly digest: string } }[]; readonly entries: readonly { readonly digest: string; readonly offset: number; readonly stored: string }[] };
+  assert.deepEqual([theirs.executable.arch, theirs.platforms.map(({ arch }) => arch)], ["any", ["amd64", "arm64"]]);
+  for (const [number, arch] of ["amd64", "arm64"].entries()) {
+    assert.equal(theirs.entries[number]?.digest, theirs.platforms[number]?.program.digest);
+    assert.deepEqual(python(path, theirs.entries[number]?.stored ?? "").stdout, await readFile(dir.at(arch)));
+  }
+  await mkdir(dir.at("parts"));
+  const { files } = await splitPackage({ path, directory: dir.at("parts"), size: 1_150_000 });
+  const [first = "", ...others] = files.map((file) => file.path);
+  assert.ok(others.length > 0 && python(first, ...others.flatMap((part) => ["--part", part])).stdout.equals(listed.stdout));
+  for (const place of [(theirs.entries[1]?.offset ?? 0) + 3, (theirs.entries.at(-1)?.offset ?? 0) + 3, 2000]) {
+    await flip(path, place);
+    assert.match(python(path).stderr, /^bad package: .*(?:: chunk |the digest of the executable)/);
+    await flip(path, place);
+  }
 });
 
 test("the second reader sees a flipped byte in each part", { skip: missing }, async () => {

@@ -299,7 +299,7 @@ test("planParts covers every byte once for every size, from the smallest possibl
   const lengths = [10, 65_536, 65_537, 1_000_000, 1, 200_000];
   let offset = 8192 + 128;
   const entries = lengths.map((length) => ({ offset: (offset += length) - length, length }));
-  const shape = { payloadStart: 8192, entriesOffset: 8192 + 128, indexOffset: offset, fileLength: offset + 5000, chunkSize, entries };
+  const shape = { payloadStart: 8192, frontEnd: 8192 + 128, indexOffset: offset, fileLength: offset + 5000, chunkSize, entries };
   const id = `sha256:${"ab".repeat(32)}` as const;
   const least = planParts(shape, 1, id, "x");
   assert.ok(least !== undefined && "needs" in least);

@@ -32,6 +32,8 @@ const proxy = { HTTPS_PROXY: "http://user:secret@proxy.example:3128" };
 const fstab = { "/etc/fstab": "UUID=1 / ext4 defaults 0 1\nUUID=2 none swap sw 0 0\n" };
 const volumes = fileOf("apiServer:\n  extraVolumes:\n  - {name: audit, hostPath: /var/log/audit-api, mountPath: /audit, pathType: Directory}\n  - {name: policy, hostPath: /etc/policy.yaml, mountPath: /policy, pathType: File}\n  - {name: own, hostPath: /opt/own, mountPath: /own, pathType: DirectoryOrCreate}\n");
 
+const packageForBoth = { ...packageIndexFor(config, network), platforms: ["amd64", "arm64"].map((arch) => ({ arch, images: [], binaries: [] })) };
+
 const rows: readonly Row[] = [
   { what: "a good machine", finds: [] },
   { what: "no root, and much else wrong", facts: good({ uid: 1000, cpus: 1 }), finds: ["error IsPrivilegedUser"], seen: /1000/, cure: /sudo/ },
@@ -111,7 +113,9 @@ const rows: readonly Row[] = [
   { what: "external etcd without its files", config: external, files: { "/etc/etcd/ca.crt": "x" }, finds: ["error ExternalEtcdClientCertificates", "error ExternalEtcdClientCertificates"], seen: /client\.crt \(etcd\.external\.certFile\) does not exist/, cure: /Copy it/ },
   { what: "external etcd that nobody is to ask", config: external, options: { ignorePreflightErrors: ["externalETCDversion"] }, files: etcdFiles, finds: ["warning ExternalEtcdVersion"], seen: /ignored/ },
   { what: "no package", pkg: undefined, finds: ["error Package"], cure: /kubestick pack/ },
-  { what: "a package for arm64", pkg: { ...packageIndexFor(config, network), arch: "arm64" }, finds: ["error PackageArchitecture"], cure: /--arch amd64/ },
+  { what: "a package for arm64", pkg: { ...packageIndexFor(config, network), arch: "arm64", platforms: [{ arch: "arm64", images: [], binaries: [] }] }, finds: ["error PackageArchitecture"], seen: /the package is for arm64, this machine is amd64/, cure: /--arch amd64/ },
+  { what: "a package for two architectures, neither of which is this one", pkg: packageForBoth, facts: good({ arch: "riscv64" }), finds: ["error PackageArchitecture"], seen: /for amd64 and arm64, this machine is riscv64/ },
+  { what: "an emulated program, whose package has what this machine needs", pkg: packageForBoth, facts: good({ arch: "arm64" }), finds: ["error PackageArchitecture"], seen: /is for amd64 and runs here by emulation: this machine is arm64/, cure: /Start the kubestick for arm64/ },
   { what: "a package of an older patch release", pkg: { ...packageIndexFor(config, network), kubernetesVersion: "v1.36.0" }, finds: ["error KubernetesVersion"], seen: /v1\.36\.0/, cure: /--kubernetes-version/ },
   { what: "a package of a newer minor", pkg: { ...packageIndexFor(config, network), kubernetesVersion: "v1.37.0" }, finds: ["error KubernetesVersion", "error KubeletVersion"] },
   { what: "a package of another version, which lacks all images of this one", pkg: { ...packageIndexFor(config), kubernetesVersion: "v1.36.0" }, finds: ["error KubernetesVersion"] },

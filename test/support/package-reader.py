@@ -69,6 +69,14 @@ def cbor(data, at=0, depth=0):
 
 # ---------------------------------------------------------------- the file
 
+STARTER = b"#!/bin/sh\n# kubestick starter 1\n"
+
+
+def front_end(read):
+    """Where what the file begins with ends."""
+    return 4096 if read(0, len(STARTER)) == STARTER else elf_end(read)
+
+
 def elf_end(read):
     head = read(0, 64)
     need(len(head) == 64 and head[:4] == b"\x7fELF" and head[4] == 2 and head[5] == 1, "no 64-bit little-endian ELF file")
@@ -120,7 +128,7 @@ def part_record(size, read):
     """The record of a part, from either of its two places; None when this is no part."""
     places = [size - 192, 0]
     try:
-        places.append(-(-elf_end(read) // 4096) * 4096)
+        places.append(-(-front_end(read) // 4096) * 4096)
     except Bad:
         pass
     for place in places:
@@ -182,7 +190,7 @@ def open_package(paths):
     need(index_length <= 64 << 20 and signatures_length <= 64 << 10, "a length beyond the limits")
     need(index_at + index_length + signatures_length + 192 == size, "index, signatures and footer do not end the file")
 
-    end = elf_end(read)
+    end = front_end(read)
     need(start == -(-end // 4096) * 4096 and read(end, start - end) == bytes(start - end), "the padding")
     header = read(start, 128)
     need(header[:8] == b"kstkpack" and struct.unpack_from("<II", header, 8) == (2, 128), "no header of this version")
@@ -217,7 +225,14 @@ def open_package(paths):
     def refers(digest, length, what):
         need(digest in entries and entries[digest]["size"] == length, "%s refers to no entry of that size" % what)
 
+    if read(0, len(STARTER)) == STARTER:
+        need(executable["arch"] == "any", "the architecture of a starter")
+        programs = {platform["program"]["digest"] for platform in index["platforms"]}
+        for entry in index["entries"][:len(programs)]:
+            need(entry["digest"] in programs and entry["encoding"] == "identity", "%s stands where programs do" % entry["label"])
     for platform in index["platforms"]:
+        if "program" in platform:
+            refers(platform["program"]["digest"], platform["program"]["size"], "the program for %s" % platform["arch"])
         for binary in platform["binaries"]:
             refers(binary["digest"], binary["size"], binary["name"])
         for image in platform["images"]:
