@@ -25,11 +25,12 @@ import { HttpClient } from "./http.ts";
 import { collect, viewImage } from "./image.ts";
 import { MAX_MANIFEST, readManifest, type ReadManifest } from "./kubernetes-manifest.ts";
 import { ImagesDirectory } from "./layout-source.ts";
+import { digestsOfPlatform } from "./platform.ts";
 import { billTimeOf, isProvenance, provenanceDocuments } from "./provenance.ts";
 import { readProgram } from "./program.ts";
 import { openPackage, type OpenedPackage } from "./reader.ts";
 import { parseReference, type Reference } from "./reference.ts";
-import type { Digest, PackageDocument, PackageImage, PackagePlatform, PackageReader, PackageSigner } from "./types.ts";
+import type { Digest, PackageDocument, PackagePlatform, PackageReader, PackageSigner } from "./types.ts";
 import { requireWritable } from "./package-output.ts";
 import { keyFingerprint } from "./signatures.ts";
 import { readSigningKey } from "./signing-key.ts";
@@ -281,7 +282,7 @@ class Addition {
     const documents = [...carried, ...provenance.map(({ document }) => document)];
 
     const used = new Set<Digest>([
-      ...platforms.flatMap(({ images, binaries }) => [...images.flatMap(entriesOf), ...binaries.map(({ digest }) => digest)]),
+      ...platforms.flatMap((platform) => digestsOfPlatform({ ...platform, program: undefined })),
       ...carried.map(({ digest }) => digest),
     ]);
     const kept = index.entries.filter(({ digest }) => used.has(digest)).map(({ offset: _, chunks: __, ...entry }): EntrySource => ({ ...entry, open: () => this.#base.stored(entry.digest).open() }));
@@ -431,10 +432,6 @@ function isCarried(image: string, carried: readonly { readonly reference: string
     if (wanted.digest !== undefined) return digests.includes(wanted.digest) && parseReference(reference).name === wanted.name;
     return reference === wanted.canonical;
   });
-}
-
-function entriesOf({ target, manifest, config, layers }: PackageImage): readonly Digest[] {
-  return [target.digest, manifest.digest, config.digest, ...layers.map(({ entry }) => entry)];
 }
 
 function keyOf({ kind, name }: PackageDocument): string {

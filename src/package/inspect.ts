@@ -1,5 +1,6 @@
 /** What a package holds, summed up for people and scripts. Everything comes from the index: nothing of the payload is read. */
 import { FOOTER_SIZE, HEADER_SIZE } from "./format.ts";
+import { digestsOfImage, digestsOfPlatform } from "./platform.ts";
 import type { Digest, PackageDocument, PackageEntry, PackageIndex, PackagePlatform, PackageSigner } from "./types.ts";
 
 export interface PackageSummary {
@@ -84,10 +85,10 @@ export function summarize(index: PackageIndex, signers: readonly PackageSigner[]
   const binaries = index.platforms.flatMap((platform) => platform.binaries);
   const programs = new Set(index.platforms.flatMap(({ program }) => program?.digest ?? []));
   const ofBinaries = new Set(binaries.map(({ digest }) => digest));
-  const ofImages = new Set(images.flatMap(blobsOf).filter((digest) => !ofBinaries.has(digest)));
+  const ofImages = new Set(images.flatMap(digestsOfImage).filter((digest) => !ofBinaries.has(digest)));
   const ofDocuments = new Set(index.documents.map(({ digest }) => digest).filter((digest) => !ofBinaries.has(digest) && !ofImages.has(digest)));
   const known = stored(programs) + stored(ofBinaries) + stored(ofImages) + stored(ofDocuments);
-  const carried = new Map(index.platforms.map((platform) => [platform.arch, new Set([...(platform.program === undefined ? [] : [platform.program.digest]), ...platform.binaries.map(({ digest }) => digest), ...platform.images.flatMap(blobsOf)])]));
+  const carried = new Map(index.platforms.map((platform) => [platform.arch, new Set(digestsOfPlatform(platform))]));
   return {
     formatVersion: index.formatVersion,
     kubernetesVersion: index.kubernetesVersion,
@@ -107,7 +108,7 @@ export function summarize(index: PackageIndex, signers: readonly PackageSigner[]
       documents: stored(ofDocuments),
       other: sum(index.entries.map(({ length }) => length)) - known,
       tables: HEADER_SIZE + tables + FOOTER_SIZE,
-      shared: sum(images.map((image) => stored(blobsOf(image)))) - stored(images.flatMap(blobsOf)),
+      shared: sum(images.map((image) => stored(digestsOfImage(image)))) - stored(images.flatMap(digestsOfImage)),
     },
   };
 }
@@ -130,7 +131,7 @@ function platformSummary({ arch, program, images, binaries }: PackagePlatform, e
       layers: image.layers.map(({ digest, diffId, mediaType, size, unpackedSize, entry }) => ({
         digest, diffId, mediaType, size, unpacked: unpackedSize, encoding: entries.get(entry)?.encoding ?? "identity", stored: entries.get(entry)?.length ?? 0,
       })),
-      stored: stored(blobsOf(image)),
+      stored: stored(digestsOfImage(image)),
       size: sum([...new Map([image.target, image.manifest, image.config, ...image.layers].map(({ digest, size }) => [digest, size])).values()]),
       unpacked: sum(image.layers.map(({ unpackedSize }) => unpackedSize)),
       ...(image.license === undefined ? {} : { license: image.license }),
@@ -138,10 +139,6 @@ function platformSummary({ arch, program, images, binaries }: PackagePlatform, e
     binaries: binaries.map(({ name, version, path, size, digest, source, license }) => ({ name, version, path, digest, size, stored: stored([digest]), source, ...(license === undefined ? {} : { license }) })),
     installedBytes: sum(binaries.map(({ size }) => size)) + sum([...blobs.values()]) + sum([...layers.values()].map(({ unpackedSize }) => unpackedSize)),
   };
-}
-
-function blobsOf(image: PackagePlatform["images"][number]): readonly Digest[] {
-  return [image.target.digest, image.manifest.digest, image.config.digest, ...image.layers.map(({ entry }) => entry)];
 }
 
 function sum(values: readonly number[]): number {

@@ -9,7 +9,7 @@ import { constants, createZstdDecompress, type ZstdDecompress } from "node:zlib"
 import { isKubestickError, messageOf, type KubestickError } from "../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { ChunkHasher, chunkHash } from "./chunks.ts";
-import { EXECUTABLE, damagedChunks, joined, placeText, regionsOf, runText, type Chunk, type PackageLayout } from "./damage.ts";
+import { EXECUTABLE, damagedChunks, joined, placeText, regionsOf, runText, type Chunk, type PackageLayout, type Region } from "./damage.ts";
 import { Digester, digestOf } from "./digest.ts";
 import { ELF_HEADER_SIZE } from "./elf.ts";
 import { entryAbsent, packageAbsent, packageCorrupt, packageFormat, packageTruncated, packageUnreadable } from "./failures.ts";
@@ -19,7 +19,8 @@ import { decodeIndex } from "./package-index.ts";
 import { openPackageSource, type PartOptions } from "./part-source.ts";
 import { decodeSignatures, verifiedSigners } from "./signatures.ts";
 import { ANY_ARCH, isCutFront, readFront } from "./starter.ts";
-import type { ByteProgress, Damage, Digest, PackageEntry, PackageIndex, PackageReader, PackageSigner, StoredBytes } from "./types.ts";
+import { digestsOfPlatform } from "./platform.ts";
+import type { ByteProgress, Damage, Digest, PackageEntry, PackageIndex, PackagePlatform, PackageReader, PackageSigner, StoredBytes } from "./types.ts";
 
 const MAX_READ = 16 * 1024 * 1024;
 /** What comes out of the decoder at once. */
@@ -166,14 +167,18 @@ class SourcePackage implements OpenedPackage {
   }
 
   async damage(progress?: ByteProgress, signal?: AbortSignal): Promise<readonly Damage[]> {
-    const found: Chunk[] = [];
-    const { parts } = this.source;
-    for await (const chunk of damagedChunks(this.source, regionsOf(this.layout, parts), this.index.chunkSize, progress, signal)) found.push(chunk);
-    return joined(found, parts);
+    return this.#damage(regionsOf(this.layout, this.source.parts), progress, signal);
   }
 
-  async verify(progress?: ByteProgress, signal?: AbortSignal): Promise<void> {
-    const places = await this.damage(progress, signal);
+  async #damage(regions: readonly Region[], progress?: ByteProgress, signal?: AbortSignal): Promise<readonly Damage[]> {
+    const found: Chunk[] = [];
+    for await (const chunk of damagedChunks(this.source, regions, this.index.chunkSize, progress, signal)) found.push(chunk);
+    return joined(found, this.source.parts);
+  }
+
+  async verify(progress?: ByteProgress, signal?: AbortSignal, scope: "all" | "own" = "all"): Promise<void> {
+    const foreign = scope === "own" ? foreignEntries(this.index) : new Set<number>();
+    const places = await this.#damage(regionsOf(this.layout, this.source.parts).filter(({ offset, length }) => length === 0 || !foreign.has(offset)), progress, signal);
     const [first] = places;
     if (first === undefined) return;
     const more = places.length === 1 ? "" : `, the first of ${places.length} such places`;
@@ -250,6 +255,15 @@ class SourcePackage implements OpenedPackage {
     }
     if (!inflate.destroyed) inflate.end();
   }
+}
+
+/** Where the entries lie that only other architectures need. */
+function foreignEntries({ arch, platforms, documents, entries }: PackageIndex): ReadonlySet<number> {
+  const needed = (wanted: (platform: PackagePlatform) => boolean): Set<Digest> => new Set(platforms.filter(wanted).flatMap(digestsOfPlatform));
+  const own = needed((platform) => platform.arch === arch);
+  for (const { digest } of documents) own.add(digest);
+  const others = needed((platform) => platform.arch !== arch);
+  return new Set(entries.filter(({ digest }) => others.has(digest) && !own.has(digest)).map(({ offset }) => offset));
 }
 
 /** Resolves when the decoder is done with these bytes; false when it has closed instead. */

@@ -75,13 +75,14 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 umask 077
-# Where programs may not be run (noexec) or no room is, the next place is tried.
+# Where programs may not be run (noexec) or no room is, the next place is tried. dd of the GNU coreutils and of busybox takes half the time of tail and head.
 for place in "\${TMPDIR:-/tmp}" /tmp /var/tmp /run "\${XDG_RUNTIME_DIR:-/run}" /dev/shm; do
   folder=$(mktemp -d "$place/kubestick.XXXXXXXXXX" 2>/dev/null) || continue
   program=$folder/kubestick
   {
     : > "$program" && chmod 700 "$program" && [ -x "$program" ] &&
-      tail -c +$((at + 1)) "$self" | head -c $size > "$program" && [ "$(wc -c < "$program")" -eq $size ]
+      { dd if="$self" of="$program" bs=1M iflag=skip_bytes,count_bytes skip=$at count=$size || tail -c +$((at + 1)) "$self" | head -c $size > "$program"; } &&
+      [ "$(wc -c < "$program")" -eq $size ]
   } 2>/dev/null || { rm -rf "$folder"; continue; }
   exec 9< "$program"
   rm -rf "$folder"

@@ -178,7 +178,10 @@ export interface PackageReader {
   read(digest: Digest): Promise<Uint8Array>;
   /** Hashes every byte once, in file order, and returns what is not as packed. */
   damage(progress?: ByteProgress, signal?: AbortSignal): Promise<readonly Damage[]>;
-  /** As `damage`, but throws PACKAGE_CORRUPT naming the first damaged part and, in the details, all of them. */
-  verify(progress?: ByteProgress, signal?: AbortSignal): Promise<void>;
+  /**
+   * As `damage`, but throws PACKAGE_CORRUPT naming the first damaged part and, in the details, all of them. `own`: without what only other architectures
+   * need, which is not read then.
+   */
+  verify(progress?: ByteProgress, signal?: AbortSignal, scope?: "all" | "own"): Promise<void>;
   close(): Promise<void>;
 }

@@ -89,9 +89,10 @@ class CountedSource implements ByteSource {
     return this.#source.close();
   }
 
-  bytesOf({ offset, length }: PackageEntry): number {
-    return this.runs.reduce((sum, { from, to }) => sum + Math.max(0, Math.min(to, offset + length) - Math.max(from, offset)), 0);
-  }
+}
+
+function bytesIn(runs: CountedSource["runs"], { offset, length }: PackageEntry): number {
+  return runs.reduce((sum, { from, to }) => sum + Math.max(0, Math.min(to, offset + length) - Math.max(from, offset)), 0);
 }
 
 test("pack writes one file for two architectures, with what is equal in both once", async () => {
@@ -208,10 +209,19 @@ test("a node reads what is for its own architecture, and not a byte of the other
     assert.equal(index.arch, arch);
     const own = new Set([...digestsOf(index), ...index.documents.map(({ digest }) => digest)]);
     const tables = source.runs.splice(0);
+    const other = index.platforms.find((platform) => platform.arch !== arch) ?? assert.fail();
+    // What preflight asks for: the node's own half is intact.
+    await reader.verify(undefined, undefined, "own");
+    const verified = source.runs.splice(0);
+    for (const entry of index.entries) {
+      const foreign = !own.has(entry.digest) && entry.digest !== index.program?.digest;
+      assert.ok(!foreign || digestsOf(other).includes(entry.digest) || entry.digest === other.program?.digest, entry.label);
+      assert.equal(bytesIn(verified, entry), foreign ? 0 : entry.length, `${entry.label} verified for ${arch}`);
+    }
     for (const digest of own) for await (const chunk of digest === index.binaries[0]?.digest ? reader.open(digest) : reader.stored(digest).open()) assert.ok(chunk.length > 0);
     let skipped = 0;
     for (const entry of index.entries) {
-      assert.equal(source.bytesOf(entry), own.has(entry.digest) ? entry.length : 0, `${entry.label} for ${arch}`);
+      assert.equal(bytesIn(source.runs, entry), own.has(entry.digest) ? entry.length : 0, `${entry.label} for ${arch}`);
       if (!own.has(entry.digest)) skipped += entry.length;
     }
     assert.ok(skipped > 300_000, `${skipped} bytes are the other's`);
@@ -220,6 +230,17 @@ test("a node reads what is for its own architecture, and not a byte of the other
     assert.ok(tables.every(({ from, to }) => to <= STARTER_SIZE + 192 || from >= indexOffset), JSON.stringify(tables));
     await reader.close();
   }
+});
+
+test("damage in the other half does not keep a node from its own, and is found by whoever verifies all", async () => {
+  await using site = await startSite();
+  const { path } = await site.packed();
+  await flip(path, await opened(path, "amd64", ({ index }) => (index.entries.find(({ label }) => label === "kubelet (arm64)") ?? assert.fail()).offset));
+  await opened(path, "amd64", async (reader) => {
+    await reader.verify(undefined, undefined, "own");
+    assert.equal((await failure(reader.verify())).code, "PACKAGE_CORRUPT");
+  });
+  await opened(path, "arm64", async (reader) => { assert.match((await failure(reader.verify(undefined, undefined, "own"))).happened, /^kubelet \(arm64\) is damaged/); });
 });
 
 test("a reader shows the architecture of its own machine, or the one it is asked for", async () => {

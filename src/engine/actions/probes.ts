@@ -66,7 +66,7 @@ async function askPackage(_probe: ProbeOf<"package">, { pkg, signal }: ActionCon
   }
   // Over a network every byte would travel twice; each is checked when it comes, too, and a run that fails half-way can be repeated.
   if (pkg.remote === true) return { ready: true, detail: "comes from another node, and is checked while it streams" };
-  await pkg.verify(({ done, total, label }) => { progress(done, total, "bytes", label); }, signal);
+  await pkg.verify(({ done, total, label }) => { progress(done, total, "bytes", label); }, signal, "own");
   return { ready: true };
 }
 
