@@ -1,8 +1,8 @@
 /**
  * How a package lies in the file: every constant of the layout, and both directions of its three records.
  *
- *   0        the bare executable, an ELF file
- *   P        payload start: the end of the ELF image rounded up to 4096, zeros between
+ *   0        the bare executable, an ELF file; or, of a package for several processors, the lines that start one (starter.ts)
+ *   P        payload start: the end of it rounded up to 4096, zeros between
  *   P        header, 128 bytes
  *   P+128    stored bytes of the entries, one after the other without gaps, in index order
  *   I        index, CBOR (RFC 8949)

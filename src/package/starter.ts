@@ -74,9 +74,10 @@ trap 'rm -rf "$folder"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
-umask 077
 # Where programs may not be run (noexec) or no room is, the next place is tried. dd of the GNU coreutils and of busybox takes half the time of tail and head.
 for place in "\${TMPDIR:-/tmp}" /tmp /var/tmp /run "\${XDG_RUNTIME_DIR:-/run}" /dev/shm; do
+  # Who owns a folder can exchange what lies in it: for root only root's own will do, for others also one with the sticky bit.
+  [ -O "$place" ] || { [ -k "$place" ] && [ ! -O / ]; } || continue
   folder=$(mktemp -d "$place/kubestick.XXXXXXXXXX" 2>/dev/null) || continue
   program=$folder/kubestick
   {

@@ -420,6 +420,7 @@ describe("the lines at the front", () => {
       assert.match(stdout, new RegExp(`^KUBESTICK_FILE=${site.path}/stick$`, "m"));
       assert.deepEqual(await readdir(site.at("tmp")), []);
     }
+    for (const mask of ["0022", "0077"]) assert.equal(start(["sh", "-c", `umask ${mask}; exec ${site.stick} sh -c umask`], env).stdout.trim(), mask);
     // Arguments, standard input and the exit code are the program's.
     assert.deepEqual([start([site.stick, "sh", "-c", "printf %s \"$1\"; exit 7", "x", "a b*"], env).stdout, start([site.stick, "sh", "-c", "exit 7"], env).status], ["a b*", 7]);
     assert.equal(spawnSync(site.stick, ["cat"], { encoding: "utf8", input: "typed", env: { PATH: "/usr/bin:/bin", ...env } }).stdout, "typed");
@@ -436,6 +437,15 @@ describe("the lines at the front", () => {
       start(["unshare", "-m", "sh", "-c", `mount -t tmpfs -o ${options} tmpfs ${site.at("tmp")} && ${then}`], { TMPDIR: site.at("tmp") });
     const left = `; code=$?; ls -A ${site.at("tmp")}; exit $code`;
     for (const options of ["noexec", "size=8k"]) assert.match(mounted(options, `${site.stick}${left}`).stdout, /^KUBESTICK_FILE=.*stick$/m);
+    // Root takes no folder in which somebody else could exchange the copy.
+    const places = (options: string): readonly (string | undefined)[] => {
+      const { status, stderr } = mounted(options, `sh -x ${site.stick}`);
+      assert.equal(status, 0, stderr);
+      return [...stderr.matchAll(/mktemp -d (.+)\/kubestick\.X+$/gm)].map(([, place]) => place);
+    };
+    assert.deepEqual([places("mode=700"), places("uid=1000,mode=1777")], [[site.at("tmp")], ["/tmp"]]);
+    await chmod(site.path, 0o755);
+    assert.match(start(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", site.stick], {}).stdout, /^KUBESTICK_FILE=/m);
     const everywhere = ["/tmp", "/var/tmp", "/run", "/dev/shm"].map((place) => `mount -t tmpfs -o noexec tmpfs ${place}`).join(" && ");
     // Below /tmp lies the file itself, so it is bound to another place first.
     const refused = mounted("noexec", `mount --bind ${site.path} /mnt && ${everywhere} && TMPDIR=/tmp /mnt/stick`);
