@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { KubestickError } from "../../src/errors.ts";
-import { parseCapabilities, parseCpuList, parseNameservers, parseOsRelease, parseSwaps, proxiesOf, readFacts } from "../../src/host/facts.ts";
+import { machineArch, parseCapabilities, parseCpuList, parseNameservers, parseOsRelease, parseSwaps, proxiesOf, readFacts } from "../../src/host/facts.ts";
 import { parseAddresses, parseRoutes } from "../../src/host/ip-json.ts";
 import { parseKernelConfig } from "../../src/host/kernel-config.ts";
 import { parseSwapAreas } from "../../src/host/swaps.ts";
@@ -132,6 +135,30 @@ test("mountOf() finds the deepest mount point that holds a path", () => {
   assert.equal(mountOf("/var/lib/my disk/a", points), "/var/lib/my disk");
   assert.equal(mountOf("/various", points), "/");
   assert.equal(mountOf("/var", points), "/var");
+});
+
+test("machineArch() believes the machine's shell before the program, which may be emulated", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "kubestick-facts-"));
+  const own = process.arch === "x64" ? "amd64" : process.arch;
+  const shell = async (name: string, bytes: Uint8Array): Promise<string> => {
+    await writeFile(join(folder, name), bytes);
+    return machineArch(join(folder, name));
+  };
+  const header = (machine: number, bits = 2): Buffer => {
+    const bytes = Buffer.alloc(64);
+    bytes.write(`\x7fELF${String.fromCharCode(bits)}\x01`, "latin1");
+    bytes.writeUInt16LE(machine, 18);
+    return bytes;
+  };
+  try {
+    assert.deepEqual([await shell("arm", header(183)), await shell("intel", header(62))], ["arm64", "amd64"]);
+    // Nothing that could contradict: another class, another processor, a script, too short a file, none.
+    for (const bytes of [header(40, 1), header(243), Buffer.from("#!/bin/busybox sh\n# a script\n"), header(183).subarray(0, 19)]) assert.equal(await shell("other", bytes), own);
+    assert.equal(await machineArch(join(folder, "none")), own);
+    assert.equal(await machineArch("/bin/sh"), own);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("sysctlPath() swaps dots and slashes unless a slash comes first", () => {

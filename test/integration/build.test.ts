@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -16,6 +16,8 @@ import { readElf } from "../../src/package/elf.ts";
 import { isLicenseExpression } from "../../src/package/license-expression.ts";
 import { readProgram } from "../../src/package/program.ts";
 import { inspectExecutables } from "../../src/package/executables.ts";
+import { writePackage } from "../../src/package/writer.ts";
+import { smallContent, writeExecutable } from "../package/fixtures.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const arch = nativeArch();
@@ -116,6 +118,35 @@ describe("npm run build", () => {
     const holder = loaded.find(({ address, memorySize }) => address <= first.address + place && address + memorySize >= first.address + place + length);
     assert.ok(holder !== undefined && holder.fileSize > length && first.address + place - holder.address === place - holder.offset);
     for (const [number, segment] of others.entries()) assert.ok(segment.address >= (loaded[number]?.address ?? 0) + (loaded[number]?.memorySize ?? 0), `segment ${number + 1} lies over the one before it`);
+  });
+
+  test("the executable runs from a file for two processors, knows that file as its own, and leaves nothing behind", async () => {
+    const folder = mkdtempSync(join(out, "both-"));
+    const other = arch === "amd64" ? "arm64" : "amd64";
+    const { content, entries } = smallContent();
+    const [platform] = content.platforms;
+    assert.ok(platform !== undefined);
+    const executables = [...(await inspectExecutables(executable)), ...(await inspectExecutables(await writeExecutable(join(folder, "other"), other)))];
+    const { path } = await writePackage({ executable: executables, output: join(folder, "stick"), content: { ...content, platforms: ["amd64", "arm64"].map((name) => ({ ...platform, arch: name })) }, entries });
+    const places = join(folder, "tmp");
+    mkdirSync(places);
+    const stick = (...argv: readonly string[]): ReturnType<typeof run> => {
+      const { status, stdout, stderr } = spawnSync("./stick", argv, { encoding: "utf8", cwd: folder, env: { PATH: "/usr/bin:/bin", TMPDIR: places } });
+      return { code: status, stdout, stderr };
+    };
+    const version = stick("version", "-o", "json");
+    assert.deepEqual([version.code, version.stderr], [0, ""]);
+    assert.deepEqual((JSON.parse(version.stdout) as { readonly package: unknown }).package, { kubernetesVersion: "v1.36.2", arch: "amd64,arm64", cni: "bridge" });
+    const inspected = JSON.parse(stick("inspect", "-o", "json").stdout) as { readonly path: string; readonly platforms: readonly { readonly program: { readonly size: number } }[] };
+    assert.equal(inspected.path, path);
+    assert.ok(inspected.platforms.some(({ program }) => program.size === statSync(executable).size));
+    assert.match(stick("package", "verify").stdout, /every byte as packed/);
+    const bad = stick("init", "--dryrun");
+    assert.deepEqual([bad.code, bad.stderr.slice(0, 24)], [1, "error: CLI_UNKNOWN_FLAG "]);
+    assert.deepEqual(readdirSync(places), []);
+    // What was left in the environment by somebody else is not believed.
+    const { stdout } = spawnSync(executable, ["version", "-o", "json"], { encoding: "utf8", env: { PATH: "/usr/bin:/bin", KUBESTICK_FILE: path } });
+    assert.equal((JSON.parse(stdout) as { readonly package: unknown }).package, null);
   });
 
   test("a second build of the same sources gives the same bytes", () => {
