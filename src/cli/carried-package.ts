@@ -5,10 +5,14 @@ import { openPackage } from "../package/reader.ts";
 import type { PackageReader } from "../package/types.ts";
 import { runningExecutable } from "./executable.ts";
 
+/** From here on a package passes through as buffers that live for a moment: V8 is to collect them early. Not from the start of the program, which it would slow. */
+export function collectEarly(): void {
+  setFlagsFromString("--optimize-for-size");
+}
+
 /** `parts`: where more files of a package in several are. A file without a package is not an error yet: preflight reports it together with everything else it finds. A damaged one is. */
 export async function carriedPackage(named: string | undefined, parts?: readonly string[]): Promise<PackageReader | undefined> {
-  // From here on a package passes through as buffers that live for a moment: V8 is to collect them early. Not from the start, which it would slow.
-  setFlagsFromString("--optimize-for-size");
+  collectEarly();
   const path = named ?? runningExecutable();
   if (path === undefined) return undefined;
   try {

@@ -8,6 +8,7 @@ import { isOrphaned, loadFlow, nameOf, packageRecordPath, parsePackageRecord, pr
 import type { HostFacts } from "../host/types.ts";
 import { openPackage } from "../package/reader.ts";
 import type { Digest, PackageReader } from "../package/types.ts";
+import { collectEarly } from "./carried-package.ts";
 import type { Io, OutputFormat } from "./io.ts";
 import { machinePorts, type MachinePorts } from "./machine.ts";
 import { configOfMachine } from "./machine-config.ts";
@@ -42,6 +43,7 @@ export async function imagesLoadCommand(flags: ImagesLoadFlags, io: Io, ports: M
   const dryRun = flags["dry-run"] === true;
   const facts = await ports.host.facts();
   if (!dryRun) requireRoot(facts.uid, "load");
+  collectEarly();
   const pkg = await openNamedPackage(flags.from, "loading images from a package", { parts: flags.part });
   try {
     await renderRun(loadEvents(flags, pkg, facts, io, ports), io, { title: "kubestick images load", format: (flags.output ?? "text") as OutputFormat, continueWith: "Run the same command again: it continues where it stopped." });

@@ -5,6 +5,7 @@ import type { Cni } from "../package/lists.ts";
 import { signerText } from "../package/signatures.ts";
 import { pack, type PackEvent, type PackOptions, type PackResult } from "../package/pack.ts";
 import { parseByteSize } from "./byte-size.ts";
+import { collectEarly } from "./carried-package.ts";
 import { embeddedAssets, runningExecutable } from "./executable.ts";
 import type { packFlags } from "./flag-tables.ts";
 import type { FlagValues } from "./flags.ts";
@@ -27,6 +28,7 @@ const phases = [
 
 export async function packCommand(flags: PackFlags, io: Io): Promise<void> {
   const options = packOptionsFromFlags(flags, io.signal, io.env);
+  collectEarly();
   let packed: PackResult | undefined;
   const events = workEvents("pack", phases, async (report) => {
     const result = await pack(options, (event) => tell(report, event));

@@ -4,6 +4,7 @@ import { KubestickError } from "../errors.ts";
 import { addToPackage, type AddEvent, type AddResult } from "../package/add.ts";
 import { extractDocuments } from "../package/extract.ts";
 import { signerText } from "../package/signatures.ts";
+import { collectEarly } from "./carried-package.ts";
 import { runningExecutable } from "./executable.ts";
 import { sourceDateEpoch } from "./source-date-epoch.ts";
 import type { Io, OutputFormat } from "./io.ts";
@@ -37,6 +38,7 @@ export async function packageAddCommand(flags: PackageAddFlags, items: readonly 
   const out = place(flags.out, "add", "the file", "kubestick package add shop.tar shop.yaml -o kubestick-shop");
   const base = flags.from ?? runningExecutable();
   if (base === undefined) throw refused("PACKAGE_ABSENT", "This program runs from its source tree and carries no package.", "Name a kubestick file that \"kubestick pack\" has written with --from FILE.");
+  collectEarly();
   let added: AddResult | undefined;
   const events = workEvents("package add", phases, async (report) => {
     const result = await addToPackage({ base, output: resolve(out), items, imageName: flags.name, replace: flags.replace, strict: flags.strict, parts: flags.part, signKey: flags["sign-key"], signer: flags.signer, sourceDateEpoch: sourceDateEpoch(io.env["SOURCE_DATE_EPOCH"]), signal: io.signal, accept: (pkg) => requireTrustedPackage(pkg, trustFlags(flags)) }, (event) => tell(report, event));

@@ -106,7 +106,7 @@ export async function collectLayers(jobs: readonly LayerJob[], form: LayerForm, 
 /** Told as work of its own: it takes longer than the download. */
 async function compress(zstd: ZstdStore, content: AsyncIterable<Uint8Array>, size: number, label: string, meter: FetchMeter, signal: AbortSignal): Promise<EntrySource> {
   meter.expect(size);
-  return await zstd.add(content, label, signal, (done) => meter.progress(`${label}, compressing`, done));
+  return await zstd.add(content, size, label, signal, (done) => meter.progress(`${label}, compressing`, done));
 }
 
 /** The index's record of an image, and its entries in reading order. Throws when a layer is not what the image's config promises. */
@@ -199,15 +199,17 @@ export async function collectBinaries(
     } else {
       const wanted = new Map(source.binaries.map((binary) => [binary.from ?? binary.name, binary.name]));
       const nameOf = (member: string): string => wanted.get(member) ?? member;
+      const sizes = new Map<string, number>();
       // What they are is found out first: reading the archive once more costs a fraction of compressing again what the store has.
       await readMembers(file.path, label, [...wanted.keys()], async (member, content) => {
         const digester = new Digester();
         for await (const chunk of content) digester.update(chunk);
+        sizes.set(member, digester.size);
         const known = await zstd.find(digester.digest(), labelFor(nameOf(member), arch), stop);
         if (known !== undefined) entries.set(nameOf(member), known);
       }, stop);
       const absent = [...wanted.keys()].filter((member) => !entries.has(nameOf(member)));
-      if (absent.length > 0) await readMembers(file.path, label, absent, async (member, content) => { entries.set(nameOf(member), await zstd.add(content, labelFor(nameOf(member), arch), stop)); }, stop);
+      if (absent.length > 0) await readMembers(file.path, label, absent, async (member, content) => { entries.set(nameOf(member), await zstd.add(content, sizes.get(member) ?? 0, labelFor(nameOf(member), arch), stop)); }, stop);
     }
     return source.binaries.flatMap(({ name, path, mode }): CollectedBinary[] => {
       const entry = entries.get(name);

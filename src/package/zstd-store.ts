@@ -2,15 +2,16 @@
  * Entries that travel as zstd, compressed once and kept beside the downloads.
  *
  * Equal inputs must give an equal package, and only the same encoder gives the same bytes: the folder's name holds the library's version,
- * the level, and the size of the pieces it is fed in, because where the input is cut decides where blocks end.
+ * the level, and the size of the pieces it is fed in, because where the input is cut decides where blocks end. The encoder is told how much will come,
+ * so that a small layer does not cost the tables of a large one: a thousand of them took seven times as long, and left the memory of all those tables in shreds.
  */
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable, Transform, type TransformCallback } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { constants, createZstdCompress } from "node:zlib";
-import { isKubestickError } from "../errors.ts";
+import { constants, createZstdCompress, zstdCompressSync } from "node:zlib";
+import { KubestickError, isKubestickError } from "../errors.ts";
 import { removeAbandoned, temporaryName } from "./abandoned.ts";
 import { cacheFailed } from "./blob-cache.ts";
 import { Digester } from "./digest.ts";
@@ -40,7 +41,7 @@ export class ZstdStore {
 
   constructor(cacheDirectory: string, compression: Compression) {
     this.#level = LEVELS[compression];
-    this.#directory = join(cacheDirectory, `zstd-${process.versions["zstd"]}-${this.#level}-${PIECE}`);
+    this.#directory = join(cacheDirectory, `zstd-${process.versions["zstd"]}-${this.#level}-${PIECE}-sized`);
   }
 
   /** The stored form of content whose digest is already known, if an earlier run made it and it still unpacks to that digest. */
@@ -66,14 +67,14 @@ export class ZstdStore {
     return undefined;
   }
 
-  /** Compresses while reading once; the content's digest is found on the way. `onBytes`: of the content so far. */
-  async add(chunks: AsyncIterable<Uint8Array>, label: string, signal?: AbortSignal, onBytes?: (done: number) => void): Promise<EntrySource> {
+  /** Compresses while reading once; the content's digest is found on the way. `size`: of the content. `onBytes`: of the content so far. */
+  async add(chunks: AsyncIterable<Uint8Array>, size: number, label: string, signal?: AbortSignal, onBytes?: (done: number) => void): Promise<EntrySource> {
     this.#ready ??= this.#prepare();
     await this.#ready;
     if (this.#free > 0) this.#free -= 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
-      return await this.#compress(chunks, label, signal, onBytes);
+      return await this.#compress(chunks, size, label, signal, onBytes);
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#free += 1;
@@ -81,13 +82,26 @@ export class ZstdStore {
     }
   }
 
-  async #compress(chunks: AsyncIterable<Uint8Array>, label: string, signal: AbortSignal | undefined, onBytes: ((done: number) => void) | undefined): Promise<EntrySource> {
+  async #compress(chunks: AsyncIterable<Uint8Array>, size: number, label: string, signal: AbortSignal | undefined, onBytes: ((done: number) => void) | undefined): Promise<EntrySource> {
     const temporary = temporaryName(join(this.#directory, `entry${(counter += 1)}`));
     const content = new Digester();
     const stored = new Digester();
-    const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: this.#level, [constants.ZSTD_c_windowLog]: ZSTD_WINDOW_LOG, [constants.ZSTD_c_checksumFlag]: 0 } });
+    const options = { pledgedSrcSize: size, params: { [constants.ZSTD_c_compressionLevel]: this.#level, [constants.ZSTD_c_windowLog]: ZSTD_WINDOW_LOG, [constants.ZSTD_c_checksumFlag]: 0 } };
+    const pieces = inPieces(ofSize(chunks, size, label));
     try {
-      await pipeline(Readable.from(inPieces(chunks), { objectMode: false, highWaterMark: PIECE }), passing(content, onBytes), compress, passing(stored), createWriteStream(temporary, { flags: "wx" }), signal === undefined ? {} : { signal });
+      if (size <= PIECE) {
+        // At once and here: an encoder on another thread for each of a thousand small layers leaves that thread's memory in shreds, and takes longer.
+        let whole: Uint8Array = new Uint8Array(0);
+        for await (const piece of pieces) whole = piece;
+        content.update(whole);
+        onBytes?.(whole.length);
+        const compressed = zstdCompressSync(whole, options);
+        stored.update(compressed);
+        await writeFile(temporary, compressed, { flag: "wx" });
+        signal?.throwIfAborted();
+      } else {
+        await pipeline(Readable.from(pieces, { objectMode: false, highWaterMark: PIECE }), passing(content, onBytes), createZstdCompress(options), passing(stored), createWriteStream(temporary, { flags: "wx" }), signal === undefined ? {} : { signal });
+      }
       const digest = content.digest();
       const path = this.#pathOf(digest);
       await rename(temporary, path);
@@ -117,6 +131,23 @@ let counter = 0;
 
 function entryAt(path: string, label: string, digest: Digest, size: number, stored: Digester): EntrySource {
   return { digest, size, encoding: "zstd", length: stored.size, stored: stored.digest(), label, open: () => createReadStream(path) as AsyncIterable<Uint8Array> };
+}
+
+/** The encoder's own complaint would name neither the content nor a way out. */
+async function* ofSize(chunks: AsyncIterable<Uint8Array>, size: number, label: string): AsyncGenerator<Uint8Array> {
+  let found = 0;
+  for await (const chunk of chunks) {
+    found += chunk.length;
+    if (found > size) break;
+    yield chunk;
+  }
+  if (found === size) return;
+  throw new KubestickError({
+    code: "PACK_SOURCE_CHANGED",
+    attempted: `compressing ${label}`,
+    happened: `It has ${found > size ? "more than" : `${found} bytes instead of`} the ${size} bytes found when it was looked at.`,
+    next: "Run the same command again; if it happens again, the disk that holds the cache or the --images folder is failing.",
+  });
 }
 
 async function* inPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { zstdDecompressSync } from "node:zlib";
+import { isKubestickError } from "../../src/errors.ts";
 import { digestOf } from "../../src/package/digest.ts";
 import { ZstdStore } from "../../src/package/zstd-store.ts";
 import { inChunks, noise, scratch } from "./fixtures.ts";
@@ -23,7 +24,7 @@ test("ZstdStore.add gives the same bytes however its input is chunked", async ()
   const content = programLike(3_500_000);
   const digests = new Set<string>();
   for (const [number, chunk] of [content.length, 16_384, 65_521, 300_007].entries()) {
-    const entry = await new ZstdStore(dir.at(`store-${number}`), "fast").add(inChunks(content, chunk), "program");
+    const entry = await new ZstdStore(dir.at(`store-${number}`), "fast").add(inChunks(content, chunk), content.length, "program");
     assert.equal(entry.digest, digestOf(content));
     assert.equal(entry.size, content.length);
     assert.ok(entry.length < content.length);
@@ -38,7 +39,7 @@ test("ZstdStore.add gives the same bytes however its input is chunked", async ()
 test("ZstdStore.find knows what an earlier run stored", async () => {
   await using dir = await scratch();
   const content = programLike(50_000);
-  const added = await new ZstdStore(dir.path, "fast").add(inChunks(content), "program");
+  const added = await new ZstdStore(dir.path, "fast").add(inChunks(content), content.length, "program");
   const store = new ZstdStore(dir.path, "fast");
   const { open: _, ...found } = (await store.find(digestOf(content), "program")) ?? assert.fail();
   const { open: __, ...expected } = added;
@@ -53,7 +54,15 @@ test("ZstdStore.add compresses any number of entries at once, two at a time, als
     yield noise(10);
     throw new Error("the source broke");
   };
-  const work = Array.from({ length: 7 }, (_, seed) => store.add(seed === 2 ? failing() : inChunks(noise(20_000, seed + 1)), `entry ${seed}`));
+  const work = Array.from({ length: 7 }, (_, seed) => store.add(seed === 2 ? failing() : inChunks(noise(20_000, seed + 1)), 20_000, `entry ${seed}`));
   const results = await Promise.allSettled(work);
   assert.deepEqual(results.map(({ status }) => status), ["fulfilled", "fulfilled", "rejected", "fulfilled", "fulfilled", "fulfilled", "fulfilled"]);
+});
+
+test("ZstdStore.add refuses content that is not as long as it was found to be", async () => {
+  await using dir = await scratch();
+  const store = new ZstdStore(dir.path, "fast");
+  for (const [size, happened] of [[999, "It has more than the 999 bytes found when it was looked at."], [1001, "It has 1000 bytes instead of the 1001 bytes found when it was looked at."]] as const) {
+    await assert.rejects(store.add(inChunks(noise(1000), 100), size, "layer"), (error) => isKubestickError(error) && error.code === "PACK_SOURCE_CHANGED" && error.happened === happened);
+  }
 });

@@ -1,8 +1,18 @@
 /** One image in the runtime: streamed from the package blob by blob, never staged on disk. */
 import { KubestickError, isKubestickError } from "../../errors.ts";
+import type { Digest, PackageIndex } from "../../package/types.ts";
 import type { ImageAction } from "../types.ts";
 import { strings, text } from "./found-path.ts";
 import type { Handler } from "./handler.ts";
+
+const lengths = new WeakMap<PackageIndex, ReadonlyMap<Digest, number>>();
+
+/** Of every entry, as stored. Made once: a package of a thousand images is asked a thousand times. */
+function lengthsOf(index: PackageIndex): ReadonlyMap<Digest, number> {
+  const known = lengths.get(index) ?? new Map(index.entries.map(({ digest, length }) => [digest, length]));
+  lengths.set(index, known);
+  return known;
+}
 
 export const image: Handler<ImageAction> = {
   slow: true,
@@ -11,8 +21,8 @@ export const image: Handler<ImageAction> = {
   journaled: true,
 
   async observe({ socket, image: wanted, alsoAs }, { clients, dryRun, pkg }) {
-    const carried = new Map(pkg?.index.entries.map(({ digest, length }) => [digest, length]));
-    const bytes = wanted.layers.reduce((sum, layer) => sum + (carried.get(layer.entry) ?? layer.size), wanted.config.size + wanted.manifest.size);
+    const carried = pkg === undefined ? undefined : lengthsOf(pkg.index);
+    const bytes = wanted.layers.reduce((sum, layer) => sum + (carried?.get(layer.entry) ?? layer.size), wanted.config.size + wanted.manifest.size);
     const detail = `${bytes} bytes from the package`;
     try {
       return (await clients.runtime(socket).hasImage(wanted, alsoAs, pkg?.indexDigest)) ? { state: "same" } : { state: "differs", detail };
