@@ -46,8 +46,7 @@ export async function packCommand(flags: PackFlags, io: Io): Promise<void> {
 export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal, env: Io["env"] = {}): PackOptions {
   const arches = flags.arch === undefined || flags.arch.length === 0 ? undefined : [...new Set(flags.arch)].sort();
   const running = runningExecutable();
-  // For one architecture a named executable is the one that is meant; for several the running one serves for its own.
-  const executables = [...(flags.executable ?? []), ...(flags.executable === undefined || (arches?.length ?? 0) > 1 ? [running ?? []].flat() : [])];
+  const executables = flags.executable ?? [running ?? []].flat();
   if (executables.length === 0) {
     throw flagError("This program runs from its source tree, so there is no executable of its own to extend.", "Build one with \"npm run build\" and name it with --executable FILE.");
   }
@@ -60,6 +59,8 @@ export function packOptionsFromFlags(flags: PackFlags, signal: AbortSignal, env:
   const cni = flags.cni as Cni | undefined;
   return {
     executable: executables,
+    // For one architecture a named executable is the one that is meant; for several the running one serves for its own.
+    otherwise: flags.executable !== undefined && (arches?.length ?? 0) > 1 ? running : undefined,
     output: flags.out === undefined ? undefined : resolve(flags.out),
     kubernetesVersion: flags["kubernetes-version"],
     arch: arches,

@@ -43,6 +43,8 @@ import { ZstdStore, type Compression } from "./zstd-store.ts";
 export interface PackOptions {
   /** Kubestick executables, bare or packed, one for each architecture; a file for several stands for all of its own. */
   readonly executable: string | readonly string[];
+  /** The same for an architecture that none of these is for. */
+  readonly otherwise?: string | undefined;
   /** Default: a file in the working directory, with version and architectures in its name. */
   readonly output?: string | undefined;
   /** `v1.36.2`; default: what this kubestick was made for. */
@@ -344,15 +346,17 @@ async function writeLock(path: string, text: string): Promise<void> {
 }
 
 /** One for each architecture, always in the same order. Throws PACK_EXECUTABLE_ARCH. */
-async function chosenPrograms({ executable, arch }: PackOptions): Promise<readonly BareExecutable[]> {
-  const paths = typeof executable === "string" ? [executable] : executable;
-  const there = (await Promise.all(paths.map(inspectExecutables))).flat();
+async function chosenPrograms({ executable, otherwise, arch }: PackOptions): Promise<readonly BareExecutable[]> {
+  const named = await Promise.all([executable].flat().map(async (path) => ({ path, programs: await inspectExecutables(path) })));
+  const there = named.flatMap(({ programs }) => programs);
   const wanted = [...new Set(arch === undefined ? there.map((program) => program.arch) : [arch].flat())].sort();
+  const further = otherwise !== undefined && wanted.some((name) => !there.some((program) => program.arch === name)) ? await inspectExecutables(otherwise) : [];
+  const idle = named.length === 1 ? undefined : named.find(({ programs }) => !programs.some((program) => wanted.includes(program.arch)));
+  if (idle !== undefined) throw executableRefused(`${idle.path} is for ${idle.programs.map((program) => program.arch).join(" and ")}, and the package for ${wanted.join(" and ")}.`, "Leave it out, or name its architecture with --arch, too.");
   return wanted.map((name) => {
-    const [program, twin] = there.filter((one) => one.arch === name);
-    if (program === undefined) throw wrongExecutable(there, name, wanted);
-    // The running executable stands behind those that were named, and gives way to them.
-    if (twin !== undefined && twin.path !== paths.at(-1)) throw twoExecutables(program.path, twin.path, name);
+    const [program = further.find((one) => one.arch === name), twin] = there.filter((one) => one.arch === name);
+    if (program === undefined) throw wrongExecutable([...there, ...further], name, wanted);
+    if (twin !== undefined) throw executableRefused(`${program.path} and ${twin.path} are both for ${name}.`, "Name one for each architecture with --executable.");
     return program;
   });
 }
@@ -361,15 +365,13 @@ function wrongExecutable(there: readonly BareExecutable[], missing: string, want
   return new KubestickError({
     code: "PACK_EXECUTABLE_ARCH",
     attempted: `making a package for ${wanted.join(" and ")}`,
-    happened: `The executable ${there.map(({ path, arch }) => `${path} is for ${arch}`).join(", ")}; a package runs on the machines its executable runs on.`,
+    happened: `The executable ${[...new Set(there.map(({ path, arch }) => `${path} is for ${arch}`))].join(", ")}; a package runs on the machines its executable runs on.`,
     next: `Name the kubestick executable for ${missing}: \`kubestick pack --arch ${wanted.join(",")} --executable ./kubestick-linux-${missing} ...\`.`,
   });
 }
 
-function twoExecutables(one: string, other: string, arch: string): KubestickError {
-  return new KubestickError({
-    code: "PACK_EXECUTABLE_ARCH", attempted: "choosing the executables of the new package", happened: `${one} and ${other} are both for ${arch}.`, next: "Name one for each architecture with --executable.",
-  });
+function executableRefused(happened: string, next: string): KubestickError {
+  return new KubestickError({ code: "PACK_EXECUTABLE_ARCH", attempted: "choosing the executables of the new package", happened, next });
 }
 
 function imageMoved(reference: string): KubestickError {

@@ -50,7 +50,7 @@ async function startSite(): Promise<Site> {
   world.registry.files.set("/release/v1.36.2/bin/linux/arm64/kubelet.sha256", Buffer.from(hex(kubelet)));
   const executable = [await writeExecutable(world.at("kubestick-amd64"), "amd64", 30_000), await writeExecutable(world.at("kubestick-arm64"), "arm64", 20_000)];
   const options = world.options({ executable, arch: both });
-  return Object.assign(world, { both: options, packed: (more: Partial<PackOptions> = {}) => pack({ ...options, ...more }, ignore) });
+  return Object.assign(world, { both: options, packed: (more: Partial<PackOptions> = {}) => pack({ ...options, ...(typeof more.arch === "string" ? { executable: world.at(`kubestick-${more.arch}`) } : {}), ...more }, ignore) });
 }
 
 async function opened<T>(path: string, arch: string, look: (reader: OpenedPackage) => T | Promise<T>): Promise<T> {
@@ -142,8 +142,8 @@ test("equal inputs give equal files for two architectures: in any order, from an
     const taken = await site.packed({ output: site.at(`${arch}-taken`), arch, executable: first.path });
     assert.equal(taken.digest, bare.digest);
     assert.equal(await opened(taken.path, arch, ({ index }) => index.executable.arch), arch);
-    // A named executable goes before the one that stands behind it.
-    assert.equal((await site.packed({ output: site.at("mixed"), executable: [site.at(`kubestick-${arch}`), first.path] })).digest, first.digest);
+    // The running executable serves for what is not named.
+    assert.equal((await site.packed({ output: site.at("mixed"), executable: site.at(`kubestick-${arch}`), otherwise: first.path })).digest, first.digest);
   }
   assert.deepEqual(peekPackage(first.path), { kubernetesVersion: "v1.36.2", arch: "amd64,arm64", cni: "flannel" });
   assert.equal(defaultName("v1.36.2", both), "kubestick-v1.36.2-linux-amd64-arm64");
@@ -185,7 +185,9 @@ test("pack says which executable is missing, twice there, or of the wrong proces
   await using site = await startSite();
   const cases: readonly [Partial<PackOptions>, string, RegExp][] = [
     [{ executable: site.at("kubestick-amd64") }, "PACK_EXECUTABLE_ARCH", /kubestick-amd64 is for amd64; a package runs/],
-    [{ executable: [site.at("kubestick-amd64"), await writeExecutable(site.at("twin"), "amd64"), site.at("kubestick-arm64")] }, "PACK_EXECUTABLE_ARCH", /kubestick-amd64 and .*twin are both for amd64/],
+    [{ executable: site.at("kubestick-amd64"), otherwise: site.at("kubestick-amd64") }, "PACK_EXECUTABLE_ARCH", /kubestick-amd64 is for amd64; a package runs/],
+    [{ executable: [site.at("kubestick-amd64"), site.at("kubestick-arm64"), await writeExecutable(site.at("twin"), "amd64")] }, "PACK_EXECUTABLE_ARCH", /kubestick-amd64 and .*twin are both for amd64/],
+    [{ executable: [site.at("kubestick-amd64"), site.at("kubestick-arm64")], arch: "amd64" }, "PACK_EXECUTABLE_ARCH", /kubestick-arm64 is for arm64, and the package for amd64/],
   ];
   for (const [more, code, happened] of cases) {
     const error = await failure(site.packed(more));
