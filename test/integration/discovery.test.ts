@@ -1,21 +1,19 @@
 import assert from "node:assert/strict";
-import { webcrypto } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { ticketCreateCommand } from "../../src/cli/ticket.ts";
 import { tokenCreateCommand, tokenDeleteCommand, tokenListCommand } from "../../src/cli/token-cluster.ts";
 import { discover, type Discovered, type DiscoveryRequest, type DiscoveryTools } from "../../src/cluster/discovery.ts";
-import { connectCluster } from "../../src/cluster/kube-client.ts";
 import { parseTicket } from "../../src/config/ticket.ts";
 import { isKubestickError } from "../../src/errors.ts";
 import { toYaml } from "../../src/manifests/yaml.ts";
 import { decryptCertificate } from "../../src/pki/certs-secret.ts";
 import { caPin } from "../../src/pki/inspect.ts";
-import { x509 } from "../../src/pki/x509.ts";
 import { testIo, TextSink } from "../cli/screen.ts";
 import { hasOpenssl } from "../cluster/openssl-certificates.ts";
 import { ControlPlaneProcess, controlPlanePrograms } from "../support/control-plane-process.ts";
+import { joinAsNode } from "../support/simulated-node.ts";
 
 const programs = controlPlanePrograms();
 const skip = programs === undefined ? "no etcd, kube-apiserver and kube-controller-manager in KUBESTICK_E2E_ASSETS/bin or PATH" : hasOpenssl() ? false : "needs the openssl command";
@@ -102,31 +100,8 @@ describe("discovery with a real control plane", { skip, timeout: 600_000 }, () =
 
   test(`${nodes} nodes that join at the same moment all get their certificate and their Node`, async () => {
     const token = await create();
-    await Promise.all(Array.from({ length: nodes }, (_, n) => joinAs(`node-${n}`)));
+    await Promise.all(Array.from({ length: nodes }, (_, n) => joinAsNode({ name: `node-${n}`, server: plane.address, token, caCertHashes: [caPin(plane.ca.caPem)] })));
     const names = (await plane.admin.list("v1", "Node")).map(({ metadata: { name } }) => name);
     assert.deepEqual(names.sort(), Array.from({ length: nodes }, (_, n) => `node-${n}`).sort());
-
-    /** What a node does until it is registered: find the cluster, ask for a certificate with the token, use it. */
-    async function joinAs(name: string): Promise<void> {
-      const { server, caPem, tlsBootstrapToken } = await find(token);
-      const keys = await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
-      const request = await x509.Pkcs10CertificateRequestGenerator.create({ name: `O=system:nodes, CN=system:node:${name}`, keys, signingAlgorithm: { name: "ECDSA", hash: "SHA-256" } } as never, webcrypto as never);
-      const bootstrap = connectCluster({ server, caPem, ...(tlsBootstrapToken === undefined ? {} : { token: tlsBootstrapToken }) }, { timeoutMs: 60_000 });
-      const ref = { apiVersion: "certificates.k8s.io/v1", kind: "CertificateSigningRequest", name: `csr-${name}` };
-      await bootstrap.create({
-        apiVersion: ref.apiVersion, kind: ref.kind, metadata: { name: ref.name },
-        spec: { request: Buffer.from(request.toString("pem")).toString("base64"), signerName: "kubernetes.io/kube-apiserver-client-kubelet", usages: ["digital signature", "client auth"] },
-      });
-      let certificate = "";
-      await plane.until(`the certificate of ${name}`, async () => {
-        certificate = ((await bootstrap.get(ref))?.["status"] as { readonly certificate?: string } | undefined)?.certificate ?? "";
-        return certificate !== "";
-      }, 300_000);
-      await bootstrap.close();
-      const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64").replaceAll(/.{1,64}/g, "$&\n");
-      const node = connectCluster({ server, caPem, certificatePem: Buffer.from(certificate, "base64").toString("utf8"), keyPem: `-----BEGIN PRIVATE KEY-----\n${key}-----END PRIVATE KEY-----\n` }, { timeoutMs: 60_000 });
-      await node.create({ apiVersion: "v1", kind: "Node", metadata: { name, labels: { "kubernetes.io/hostname": name } } });
-      await node.close();
-    }
   });
 });
