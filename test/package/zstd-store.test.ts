@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { zstdDecompressSync } from "node:zlib";
+import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { isKubestickError } from "../../src/errors.ts";
 import { digestOf } from "../../src/package/digest.ts";
+import { ZSTD_WINDOW_LOG } from "../../src/package/format.ts";
 import { ZstdStore } from "../../src/package/zstd-store.ts";
 import { inChunks, noise, scratch } from "./fixtures.ts";
 
@@ -34,6 +35,18 @@ test("ZstdStore.add gives the same bytes however its input is chunked", async ()
     assert.deepEqual(zstdDecompressSync(Buffer.concat(stored)), content);
   }
   assert.equal(digests.size, 1);
+});
+
+test("ZstdStore.add does not labour on what begins as if it could not be made smaller, and on all else it does", async () => {
+  await using dir = await scratch();
+  const store = new ZstdStore(dir.path, "fast");
+  const program = programLike(6_000_000);
+  const atLevel = (content: Buffer, level: number): number => zstdCompressSync(content, { params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_windowLog]: ZSTD_WINDOW_LOG } }).length;
+  for (const [content, level, other] of [[Buffer.concat([noise(8 * 2 ** 20, 3), program]), 3, 9], [Buffer.concat([program, noise(2 ** 20, 3)]), 9, 3]] as const) {
+    const { length } = await store.add(inChunks(content, 300_007), content.length, "layer");
+    const [like, unlike] = [Math.abs(length - atLevel(content, level)), Math.abs(length - atLevel(content, other))];
+    assert.ok(like * 10 < unlike, `${length} bytes: ${like} from level ${level}, ${unlike} from level ${other}`);
+  }
 });
 
 test("ZstdStore.find knows what an earlier run stored", async () => {
