@@ -1,5 +1,6 @@
 /** Positional reads from one open file or other source. Nothing here moves a file position, so any number of streams can share a handle. */
 import type { PositionalBytes } from "./byte-source.ts";
+import type { ChunkHold } from "./types.ts";
 
 /** Large enough that a USB stick streams, small enough that a dozen streams stay far below the memory limit. */
 export const CHUNK_SIZE = 256 * 1024;
@@ -27,11 +28,12 @@ const MAX_WHOLE = 64 * 1024 * 1024;
 
 /**
  * The file's bytes from `offset`, at most `length`; ends early where the file ends. Every chunk is a buffer of its own: consumers keep
- * them (compressors, sockets) after asking for the next.
+ * them (compressors, sockets) after asking for the next. Those that do not say so, and all bytes pass through one.
  */
-export async function* readRange(handle: PositionalBytes, offset: number, length: number): AsyncGenerator<Uint8Array> {
+export async function* readRange(handle: PositionalBytes, offset: number, length: number, hold: ChunkHold = "kept"): AsyncGenerator<Uint8Array> {
+  const lent = hold === "lent" ? Buffer.allocUnsafeSlow(Math.min(CHUNK_SIZE, length)) : undefined;
   for (let at = 0; at < length; ) {
-    const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_SIZE, length - at));
+    const buffer = lent?.subarray(0, length - at) ?? Buffer.allocUnsafeSlow(Math.min(CHUNK_SIZE, length - at));
     const filled = await readInto(handle, buffer, offset + at);
     if (filled === 0) return;
     yield buffer.subarray(0, filled);

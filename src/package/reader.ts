@@ -20,7 +20,7 @@ import { openPackageSource, type PartOptions } from "./part-source.ts";
 import { decodeSignatures, verifiedSigners } from "./signatures.ts";
 import { ANY_ARCH, isCutFront, readFront } from "./starter.ts";
 import { digestsOfPlatform } from "./platform.ts";
-import type { ByteProgress, Damage, Digest, PackageEntry, PackageIndex, PackagePlatform, PackageReader, PackageSigner, StoredBytes } from "./types.ts";
+import type { ByteProgress, ChunkHold, Damage, Digest, PackageEntry, PackageIndex, PackagePlatform, PackageReader, PackageSigner, StoredBytes } from "./types.ts";
 
 const MAX_READ = 16 * 1024 * 1024;
 /** What comes out of the decoder at once. */
@@ -140,10 +140,10 @@ class SourcePackage implements OpenedPackage {
     this.#entries = new Map(layout.index.entries.map((entry) => [entry.digest, entry]));
   }
 
-  async *open(digest: Digest): AsyncGenerator<Uint8Array> {
+  async *open(digest: Digest, hold?: ChunkHold): AsyncGenerator<Uint8Array> {
     const entry = this.#entry(digest);
     const content = new Digester();
-    for await (const chunk of entry.encoding === "zstd" ? this.#inflate(entry) : this.#stored(entry)) {
+    for await (const chunk of entry.encoding === "zstd" ? this.#inflate(entry) : this.#stored(entry, hold)) {
       content.update(chunk);
       if (content.size > entry.size) throw packageCorrupt(this.path, entry.label, `it unpacks to more than its ${entry.size} bytes`);
       yield chunk;
@@ -155,7 +155,7 @@ class SourcePackage implements OpenedPackage {
 
   stored(digest: Digest): StoredBytes {
     const entry = this.#entry(digest);
-    return { encoding: entry.encoding, digest: entry.stored, size: entry.length, open: () => this.#stored(entry) };
+    return { encoding: entry.encoding, digest: entry.stored, size: entry.length, open: (hold) => this.#stored(entry, hold) };
   }
 
   async read(digest: Digest): Promise<Uint8Array> {
@@ -205,11 +205,11 @@ class SourcePackage implements OpenedPackage {
   }
 
   /** Hashed chunk by chunk on the way out. What is damaged has left by then, but nobody's work is finished before the last chunk is right. */
-  async *#stored(entry: PackageEntry): AsyncGenerator<Uint8Array> {
+  async *#stored(entry: PackageEntry, hold?: ChunkHold): AsyncGenerator<Uint8Array> {
     const hasher = this.#hasher(entry);
     let done = 0;
     try {
-      for await (const bytes of readRange(this.source, entry.offset, entry.length)) {
+      for await (const bytes of readRange(this.source, entry.offset, entry.length, hold)) {
         hasher.update(bytes);
         done += bytes.length;
         // The end of the run is checked before its last bytes leave.

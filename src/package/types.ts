@@ -150,13 +150,16 @@ export interface PackageSigner {
   readonly name: string | undefined;
 }
 
+/** What a consumer does with a chunk: `kept` beyond asking for the next one, or `lent` until then. */
+export type ChunkHold = "kept" | "lent";
+
 /** An entry's bytes as they lie in the file, for whoever understands the encoding itself. */
 export interface StoredBytes {
   readonly encoding: PackageEntry["encoding"];
   /** Of the stored bytes. */
   readonly digest: Digest;
   readonly size: number;
-  open(): AsyncIterable<Uint8Array>;
+  open(hold?: ChunkHold): AsyncIterable<Uint8Array>;
 }
 
 /** Opens what a package carries. Every stream verifies while it is read and fails at the first chunk that is not as packed, naming entry and place. */
@@ -170,8 +173,8 @@ export interface PackageReader {
   readonly indexDigest: Digest;
   /** None: nobody signed. */
   readonly signers: readonly PackageSigner[];
-  /** Decoded content of an entry, in order. Back-pressure: the file is read as fast as the consumer takes it. */
-  open(digest: Digest): AsyncIterable<Uint8Array>;
+  /** Decoded content of an entry, in order; `hold`: what is done with its chunks, default `kept`. Back-pressure: the file is read as fast as the consumer takes it. */
+  open(digest: Digest, hold?: ChunkHold): AsyncIterable<Uint8Array>;
   /** The same entry without decoding it; verified by its chunk hashes. */
   stored(digest: Digest): StoredBytes;
   /** A small entry whole (manifests, configs); refuses more than 16 MiB. */

@@ -7,7 +7,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { KubestickError } from "../errors.ts";
-import type { PackageDescriptor, PackageImage, PackageLayer } from "../package/types.ts";
+import type { ChunkHold, PackageDescriptor, PackageImage, PackageLayer } from "../package/types.ts";
 import { chainIds } from "./chain-id.ts";
 import { ContentStore, type ContentInfo, type Labels, type WriteOptions } from "./containerd-content.ts";
 import { ImageRecords, Leases, Snapshots } from "./containerd-images.ts";
@@ -55,9 +55,9 @@ interface Travelling extends PackageDescriptor {
 }
 
 function travellingAs(layer: PackageLayer, position: number, { open, stored }: ImportOptions): Travelling {
-  const bytes = stored?.(layer.entry) ?? { encoding: "identity", digest: layer.entry, size: layer.unpackedSize, open: () => open(layer.entry) };
+  const bytes = stored?.(layer.entry) ?? { encoding: "identity", digest: layer.entry, size: layer.unpackedSize, open: (hold?: ChunkHold) => open(layer.entry, hold) };
   const mediaType = `application/vnd.oci.image.layer.v1.tar${bytes.encoding === "zstd" ? "+zstd" : ""}`;
-  return { mediaType, digest: bytes.digest, size: bytes.size, position, what: `layer ${position + 1}`, open: () => bytes.open() };
+  return { mediaType, digest: bytes.digest, size: bytes.size, position, what: `layer ${position + 1}`, open: () => bytes.open("lent") };
 }
 
 /**
@@ -207,7 +207,7 @@ export class ContainerdImporter {
       const keep = async (blob: Blob): Promise<void> => {
         if (stored.has(blob.digest)) return;
         stored.add(blob.digest);
-        await counted(blob, (onBytes) => this.#keep(blob, lease, { open: () => options.open(blob.digest), labels: blob.labels, metadata, signal, onBytes }));
+        await counted(blob, (onBytes) => this.#keep(blob, lease, { open: () => options.open(blob.digest, "lent"), labels: blob.labels, metadata, signal, onBytes }));
       };
       // Each waits for the disk, so the small ones wait together.
       await Promise.all(blobs.filter((blob) => !image.layers.some(({ digest }) => digest === blob.digest)).map(keep));

@@ -1,7 +1,7 @@
 /**
  * The container runtime port: what is asked of CRI (any runtime), and what is done through containerd's own API (image import).
  */
-import type { ByteProgress, Digest, PackageImage, StoredBytes } from "../package/types.ts";
+import type { ByteProgress, ChunkHold, Digest, PackageImage, StoredBytes } from "../package/types.ts";
 
 export interface RuntimeInfo {
   /** CRI runtimeName: `containerd`, `cri-o`. */
@@ -74,7 +74,7 @@ export interface RuntimeReader {
 
 export interface ImportOptions {
   /** Opens a blob by digest; called only for blobs the runtime does not hold yet. */
-  readonly open: (digest: Digest) => AsyncIterable<Uint8Array>;
+  readonly open: (digest: Digest, hold?: ChunkHold) => AsyncIterable<Uint8Array>;
   /** The bytes of a layer whose tar travels by itself, in the encoding in which they travel. Without it they are taken decoded, from `open`. */
   readonly stored?: (digest: Digest) => StoredBytes;
   /** Further names for the same image, e.g. the pause image under the name an existing runtime is configured with. */

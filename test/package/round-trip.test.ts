@@ -156,3 +156,21 @@ test("readElf finds the end of the Node executable at the end of its file", asyn
   assert.ok(elf.arch === "amd64" || elf.arch === "arm64");
   await handle.close();
 });
+
+test("a reader of lent chunks gets the same bytes in one buffer, one that keeps them gets each in its own", async () => {
+  await using dir = await scratch();
+  const content = noise(600_000, 4);
+  const document = { kind: "test", name: "large", mediaType: "application/octet-stream", digest: digestOf(content), size: content.length };
+  const { path } = await writePackage({ executable: await writeExecutable(dir.at("bare")), output: dir.at("stick"), content: { ...smallContent().content, documents: [document] }, entries: [...smallContent().entries, identityEntry("large", content)] });
+  const reader = await openPackage(path);
+  for (const [open, buffers] of [[() => reader.open(document.digest, "lent"), 1], [() => reader.stored(document.digest).open("lent"), 1], [() => reader.open(document.digest), 3], [() => reader.stored(document.digest).open(), 3]] as const) {
+    const [used, copies]: [Set<ArrayBufferLike>, Uint8Array[]] = [new Set(), []];
+    for await (const chunk of open()) {
+      used.add(chunk.buffer);
+      copies.push(Uint8Array.from(chunk));
+    }
+    assert.deepEqual(Buffer.concat(copies), content);
+    assert.equal(used.size, buffers);
+  }
+  await reader.close();
+});

@@ -46,7 +46,7 @@ export const image: Handler<ImageAction> = {
       throw new KubestickError({ code: "PACKAGE_ABSENT", attempted: `importing the image ${wanted.reference}`, happened: "This executable carries no package.", next: "Use the file that kubestick pack made, or name one that carries a package with --package FILE." });
     }
     await clients.runtime(socket).importImage(wanted, {
-      open: (digest) => pkg.open(digest),
+      open: (digest, hold) => pkg.open(digest, hold),
       stored: (digest) => pkg.stored(digest),
       ...(alsoAs === undefined ? {} : { alsoAs }),
       progress: ({ done, total, label }) => { progress(done, total, "bytes", label); },
