@@ -141,7 +141,7 @@ export class ContentStore {
 async function send(session: RpcStream<WriteRequest, WriteResponse>, blob: PackageDescriptor, { open, onBytes }: WriteOptions): Promise<void> {
   let offset = 0;
   let inFlight = 0;
-  for await (const data of frames(open())) {
+  for await (const data of frames(open(), blob.size)) {
     if (offset + data.length > blob.size) throw corrupt(blob, "it is longer than its descriptor says");
     // The acknowledgement, not the socket's buffer, is what holds the reader back: containerd's disk sets the pace.
     while (inFlight >= framesInFlight) {
@@ -163,20 +163,20 @@ async function send(session: RpcStream<WriteRequest, WriteResponse>, blob: Packa
  * Small chunks are joined and large ones cut, so that every frame but the last is full whatever the source yields. The buffers go
  * round: one is filled while at most `framesInFlight` wait for their acknowledgement, so none is written to before its bytes have arrived.
  */
-async function* frames(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const ring = Array.from({ length: framesInFlight + 1 }, () => new Uint8Array(frameBytes));
+async function* frames(source: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+  const ring: Uint8Array[] = [];
   let turn = 0;
   let filled = 0;
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length; ) {
-      const frame = ring[turn] as Uint8Array;
-      const part = chunk.subarray(at, at + frameBytes - filled);
+      const frame = (ring[turn] ??= new Uint8Array(Math.min(frameBytes, size)));
+      const part = chunk.subarray(at, at + frame.length - filled);
       frame.set(part, filled);
       filled += part.length;
       at += part.length;
-      if (filled < frameBytes) continue;
+      if (filled < frame.length) continue;
       yield frame;
-      turn = (turn + 1) % ring.length;
+      turn = (turn + 1) % (framesInFlight + 1);
       filled = 0;
     }
   }
