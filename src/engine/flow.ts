@@ -20,23 +20,35 @@ type Fits<Outputs, P> =
       : [Outputs] extends [InputOf<P>] ? unknown
         : { readonly "this phase reads outputs that no earlier phase makes": Exclude<keyof InputOf<P>, keyof Outputs> };
 
+/** Which later phases a phase runs beside: it begins in its place and is over before those named here begin. */
+export interface Beside {
+  /** All its actions but the late ones are done before this phase begins. */
+  readonly before: string;
+  /** Its late actions, too, before this one; default `before`. */
+  readonly lateBefore?: string;
+}
+
 export interface Flow<Outputs = unknown> {
   readonly name: string;
   readonly phases: readonly AnyPhase[];
-  add<P extends AnyPhase>(phase: P & Fits<Outputs, P>): Flow<Outputs & Record<IdOf<P>, OutputOf<P>>>;
+  /** By phase id. */
+  readonly beside: ReadonlyMap<string, Beside>;
+  /** With `beside`, the phases that follow do not wait for it, up to the one named there and those that read its output. */
+  add<P extends AnyPhase>(phase: P & Fits<Outputs, P>, beside?: Beside): Flow<Outputs & Record<IdOf<P>, OutputOf<P>>>;
 }
 
 export function flow(name: string): Flow<Record<never, never>> {
-  return extend(name, []);
+  return extend(name, [], new Map());
 }
 
-function extend<Outputs>(name: string, phases: readonly AnyPhase[]): Flow<Outputs> {
+function extend<Outputs>(name: string, phases: readonly AnyPhase[], besides: ReadonlyMap<string, Beside>): Flow<Outputs> {
   return {
     name,
     phases,
-    add(phase) {
+    beside: besides,
+    add(phase, beside) {
       refuseMisfit(name, phases, phase);
-      return extend(name, [...phases, phase]);
+      return extend(name, [...phases, phase], beside === undefined ? besides : new Map([...besides, [phase.id, beside]]));
     },
   };
 }

@@ -11,7 +11,7 @@ import { membersReader, openClients } from "./clients.ts";
 import { stateDirectoryOf, type ActionContext, type RunContext } from "./context.ts";
 import { withEvents } from "./event-queue.ts";
 import { failureOf, judge } from "./findings.ts";
-import type { AnyPhase } from "./flow.ts";
+import type { AnyPhase, Beside } from "./flow.ts";
 import { httpGet } from "./http-get.ts";
 import { openJournal } from "./journal.ts";
 import { finishedEvent, interrupted, toFailure, type RunOutcome } from "./outcome.ts";
@@ -30,6 +30,17 @@ import type { Action, PhaseResult, Plan, PlanInput, RunEvent } from "./types.ts"
 export interface Runnable {
   readonly name: string;
   readonly phases: readonly AnyPhase[];
+  readonly beside?: ReadonlyMap<string, Beside>;
+}
+
+/** A phase under way beside those that follow it. */
+interface Aside {
+  readonly id: string;
+  readonly before: string;
+  readonly lateBefore: string;
+  /** All but its late actions. */
+  readonly early: Promise<void>;
+  readonly done: Promise<void>;
 }
 
 /** Never throws: how it ended is the last event, `run-finished`, and the generator's value. */
@@ -45,7 +56,10 @@ class FlowRun {
   readonly #results: PhaseResult[] = [];
   readonly #record: PlanRecord = planRecord();
   #selected: readonly SelectedPhase[] = [];
-  #current: string | undefined;
+  readonly #underWay = new Set<string>();
+  readonly #finished = new Set<string>();
+  /** Of phases that run beside each other the one that failed first; the others only end because of it. */
+  #broken: { readonly phase: string; readonly error: unknown } | undefined;
   #unlocked: KubestickError | undefined;
   #changed = 0;
   #unchanged = 0;
@@ -101,42 +115,74 @@ class FlowRun {
     const now = context.host.now();
     const journal = await openJournal(context.host, stateDirectoryOf(context), context.dryRun || facts.uid !== 0);
     const clients = openClients(context);
-    const planning = openPlanningCluster(context, (read) => { this.#record.reads(this.#current ?? "", read); });
+    const planning = openPlanningCluster(context, (read) => { this.#record.reads(this.#current() ?? "", read); });
+    const stop = new AbortController();
+    const signal = AbortSignal.any([context.signal, stop.signal]);
     const acting: ActionContext = {
-      host: context.host, pkg: context.pkg, clients, journal, signal: context.signal, dryRun: context.dryRun, planned: undefined,
+      host: context.host, pkg: context.pkg, clients, journal, signal, dryRun: context.dryRun, planned: undefined,
       stateDirectory: stateDirectoryOf(context), diagnose: context.diagnose, httpGet: context.httpGet ?? httpGet,
       toYaml: context.toYaml ?? ((value) => `${JSON.stringify(value, null, 2)}\n`),
     };
+    const running = this.#selected.filter(({ mode }) => mode === "run");
+    const asides: Aside[] = [];
     try {
-      const running = this.#selected.filter(({ mode }) => mode === "run");
       for (const selected of this.#selected) {
         const { phase, mode } = selected;
         if (selected.leftOut) this.#emit({ type: "phase-skipped", phase: phase.id, reason: "left out by --skip-phases" });
         if (mode === "skip" || mode === "hidden") continue;
-        context.signal.throwIfAborted();
-        this.#current = phase.id;
+        await settled(asides, phase);
+        signal.throwIfAborted();
+        this.#underWay.add(phase.id);
         const readers = await planning.readers();
         const input = { ...this.#input(phase, facts, journal, readers.plan, await summarizeRuntime(context, facts), now), etcd: membersReader(clients) };
         if (mode === "output") {
           const plan = await phase.plan(input);
           await refuseUnmade(phase, plan.actions.filter((candidate) => selected.mustBeMade(candidate)), { ...acting, planned: readers.observe });
           this.#outputs.set(phase.id, plan.output);
+          this.#underWay.delete(phase.id);
           continue;
         }
-        const planned = await this.#runPhase(selected, input, { ...acting, planned: readers.observe }, { index: running.indexOf(selected), total: running.length });
-        if (context.dryRun) planning.expect(planned);
+        const place = { index: running.indexOf(selected), total: running.length };
+        const run = async (early: () => void): Promise<void> => {
+          try {
+            const planned = await this.#runPhase(selected, input, { ...acting, planned: readers.observe }, place, early);
+            if (context.dryRun) planning.expect(planned);
+            this.#underWay.delete(phase.id);
+            this.#finished.add(phase.id);
+          } catch (error) {
+            this.#broken ??= { phase: phase.id, error };
+            stop.abort();
+            throw error;
+          }
+        };
+        const beside = this.#besideOf(phase, running.slice(place.index + 1));
+        if (beside === undefined) await run(() => undefined);
+        else asides.push(startAside(phase.id, beside, run));
       }
-      this.#current = undefined;
+      await Promise.all(asides.map(({ done }) => done));
       if (outputDirectory !== undefined) await writePlan(this.#record, outputDirectory, context.host, acting.toYaml);
+    } catch (error) {
+      stop.abort();
+      await Promise.allSettled(asides.map(({ done }) => done));
+      throw this.#broken?.error ?? error;
     } finally {
       await planning.close();
       await clients.close();
     }
   }
 
-  async #runPhase(selected: SelectedPhase, input: PlanInput<never>, acting: ActionContext, place: { readonly index: number; readonly total: number }): Promise<readonly Action[]> {
+  /** Only where a phase that must wait for it does run. A dry run tells everything in the order of the plan. */
+  #besideOf(phase: AnyPhase, later: readonly SelectedPhase[]): Required<Beside> | undefined {
+    const beside = this.#flow.beside?.get(phase.id);
+    const runs = (id: string): boolean => later.some((candidate) => candidate.phase.id === id);
+    if (beside === undefined || this.#context.dryRun || !runs(beside.before)) return undefined;
+    return { before: beside.before, lateBefore: beside.lateBefore !== undefined && runs(beside.lateBefore) ? beside.lateBefore : beside.before };
+  }
+
+  /** `early` is called when all but the late actions are done. */
+  async #runPhase(selected: SelectedPhase, input: PlanInput<never>, acting: ActionContext, place: { readonly index: number; readonly total: number }, early: () => void): Promise<readonly Action[]> {
     const { phase } = selected;
-    const { host, dryRun, ignorePreflightErrors, signal } = this.#context;
+    const { host, dryRun, ignorePreflightErrors } = this.#context;
     const started = host.now().getTime();
     this.#emit({ type: "phase-started", phase: phase.id, title: phase.title, ...place });
     const plan: Plan<unknown> = await phase.plan(input);
@@ -152,28 +198,38 @@ class FlowRun {
     this.#postponed ??= failed;
 
     await refuseUnmade(phase, plan.actions.filter((candidate) => selected.mustBeMade(candidate)), acting);
-    const before = { changed: this.#changed, unchanged: this.#unchanged };
-    const actions = plan.actions.filter((candidate) => selected.acts(candidate));
+    const counts = { changed: 0, unchanged: 0 };
+    const chosen = plan.actions.filter((candidate) => selected.acts(candidate));
+    const late = chosen.filter((action) => action.late === true);
+    const actions = [...chosen.filter((action) => action.late !== true), ...late];
     for (const group of groupsOf(actions)) {
-      signal.throwIfAborted();
+      if (group.actions[0]?.late === true) early();
+      acting.signal.throwIfAborted();
       if (this.#unlocked !== undefined) throw this.#unlocked;
       // A dry run tells everything in the order of the plan.
-      const performed = await parallel(group.actions, dryRun ? 1 : group.atOnce, signal, (action, stop) => perform(phase.id, action, { ...acting, signal: stop }, this.#emit));
+      const performed = await parallel(group.actions, dryRun ? 1 : group.atOnce, acting.signal, (action, signal) => perform(phase.id, action, { ...acting, signal }, this.#emit));
       for (const [number, { changed, observed }] of performed.entries()) {
         this.#record.action(phase.id, group.actions[number] as Action, observed);
-        if (changed) this.#changed += 1;
-        else this.#unchanged += 1;
+        if (changed) {
+          counts.changed += 1;
+          this.#changed += 1;
+        } else {
+          counts.unchanged += 1;
+          this.#unchanged += 1;
+        }
       }
     }
     if (plan.result !== undefined) {
       this.#results.push(plan.result);
       this.#emit({ type: "result", phase: phase.id, result: plan.result });
     }
-    this.#emit({
-      type: "phase-finished", phase: phase.id, ms: Math.max(0, host.now().getTime() - started),
-      changed: this.#changed - before.changed, unchanged: this.#unchanged - before.unchanged,
-    });
+    this.#emit({ type: "phase-finished", phase: phase.id, ms: Math.max(0, host.now().getTime() - started), ...counts });
     return actions;
+  }
+
+  /** The first phase, in the order of the flow, that has begun and not ended. */
+  #current(): string | undefined {
+    return this.#selected.find(({ phase }) => this.#underWay.has(phase.id))?.phase.id;
   }
 
   #input(phase: AnyPhase, facts: HostFacts, made: PlanInput<never>["made"], cluster: PlanInput<never>["cluster"], runtime: PlanInput<never>["runtime"], now: Date): PlanInput<never> {
@@ -185,14 +241,35 @@ class FlowRun {
   }
 
   #failure(thrown: unknown): KubestickError {
+    const current = this.#current();
     if (this.#context.signal.aborted) {
-      const running = this.#selected.filter(({ mode }) => mode === "run").map(({ phase }) => phase.id);
-      const from = this.#current === undefined ? 0 : Math.max(0, running.indexOf(this.#current));
-      return interrupted(this.#flow.name, this.#current, running.slice(from));
+      const left = this.#selected.filter(({ mode, phase }) => mode === "run" && !this.#finished.has(phase.id)).map(({ phase }) => phase.id);
+      return interrupted(this.#flow.name, current, left);
     }
-    const failure = toFailure(thrown, this.#current === undefined ? `running ${this.#flow.name}` : `running phase ${this.#current} of ${this.#flow.name}`);
+    const where = this.#broken?.phase ?? current;
+    const failure = toFailure(thrown, where === undefined ? `running ${this.#flow.name}` : `running phase ${where} of ${this.#flow.name}`);
     // A plan that went on after failed checks may stumble over the very thing they found.
     return this.#postponed ?? failure;
+  }
+}
+
+function startAside(id: string, { before, lateBefore }: Required<Beside>, run: (early: () => void) => Promise<void>): Aside {
+  const { promise: early, resolve, reject } = Promise.withResolvers<void>();
+  const done = run(resolve).then(resolve, (error: unknown) => {
+    reject(error);
+    throw error;
+  });
+  // Whoever waits for them hears of a failure; until then it is nobody's unhandled one.
+  done.catch(() => undefined);
+  early.catch(() => undefined);
+  return { id, before, lateBefore, early, done };
+}
+
+/** What this phase must not begin before. */
+async function settled(asides: readonly Aside[], phase: AnyPhase): Promise<void> {
+  for (const aside of asides) {
+    if (aside.lateBefore === phase.id || (phase.needs as readonly string[]).includes(aside.id)) await aside.done;
+    else if (aside.before === phase.id) await aside.early;
   }
 }
 
@@ -202,7 +279,7 @@ function groupsOf(actions: readonly Action[]): readonly { readonly actions: read
   for (const action of actions) {
     const atOnce = handlerOf(action.kind).together ?? 1;
     const last = groups.at(-1);
-    if (atOnce > 1 && last?.actions[0]?.kind === action.kind) last.actions.push(action);
+    if (atOnce > 1 && last?.actions[0]?.kind === action.kind && last.actions[0].late === action.late) last.actions.push(action);
     else groups.push({ actions: [action], atOnce });
   }
   return groups;

@@ -18,6 +18,8 @@ interface ActionBase {
   readonly step?: string;
   /** One line for the plan: why it is there, when that is not obvious. */
   readonly why?: string;
+  /** After all others of its phase, and nothing of the phases that the flow runs beside this one needs it. */
+  readonly late?: true;
 }
 
 /** A regular file with exactly this content and mode. */

@@ -25,11 +25,14 @@ import { uploadConfig } from "../phases/upload-config.ts";
 import { waitControlPlane } from "../phases/wait-control-plane.ts";
 import { waitNode } from "../phases/wait-node.ts";
 
-/** The first control-plane node. Images stand before the kubelet, so that it never waits for one; manifests before the kubelet, as in kubeadm. */
+/**
+ * The first control-plane node. Images stand before the pods that are made from them, so that the kubelet never waits for one; manifests before the kubelet, as in
+ * kubeadm. Keys are made and the control plane starts while images are loaded.
+ */
 export const initFlow = flow("init")
   .add(preflight)
   .add(node)
-  .add(images)
+  .add(images, { before: "kubelet-start", lateBefore: "cni" })
   .add(certs)
   .add(kubeconfig)
   .add(etcd)

@@ -9,6 +9,7 @@ import type { PackageBinary, PackageImage } from "../package/types.ts";
 interface Common {
   readonly step?: string;
   readonly why?: string;
+  readonly late?: true;
 }
 
 export function file(path: string, mode: number, content: string | Uint8Array, more: Common & { readonly secret?: true; readonly ofCluster?: true; readonly settles?: readonly string[]; readonly parentMode?: number } = {}): FileAction {

@@ -1,7 +1,11 @@
-/** Phase `images`: everything the package carries goes into the runtime, straight from the file; then the gate. The kubelet is not started before the gate opens. */
+/**
+ * Phase `images`: everything the package carries goes into the runtime, straight from the file; then the gates. The kubelet is not started before the
+ * first one opens, for the images of its static pods; the network and the addons not before the second, for all others. So a control plane starts
+ * while the rest is loaded, however much that is.
+ */
 import type { Action, Phase, PlanInput } from "../engine/types.ts";
 import { haproxyImage } from "../manifests/haproxy.ts";
-import { requiredImages } from "../manifests/images.ts";
+import { requiredImages, type ImageRole } from "../manifests/images.ts";
 import type { PackageImage } from "../package/types.ts";
 import { image, wait } from "./actions.ts";
 import { flannelImages } from "./cni.ts";
@@ -19,21 +23,35 @@ export const images: Phase<"images", Record<never, never>, Record<never, never>>
     const alias = pauseAlias(runtime, pause);
     const carried = pkg?.images ?? [];
     const network = config.install.cni === "flannel" ? flannelImages(assets.text("bundle/cni/flannel.yaml")) : [];
-    const wanted = [...required.map((candidate) => candidate.reference), ...network, ...(config.install.ha ? [haproxyImage] : []), ...(alias === undefined ? [] : [alias])];
-    const gate = wanted.flatMap((reference) => {
+    const gate = (references: readonly string[]): readonly string[] => references.flatMap((reference) => {
       const found = carried.find((candidate) => candidate.reference === reference);
       return found === undefined ? [reference] : [reference, digestReference(found)];
     });
-    return { actions: [...(await loadActions(input, pause)), wait("images", "The runtime has every image of this cluster", { type: "images", socket, references: gate }, 30_000)], output: {} };
+    const first = [...required.filter(({ role }) => inStaticPods.has(role)).map(({ reference }) => reference), ...(config.install.ha ? [haproxyImage] : []), ...(alias === undefined ? [] : [alias])];
+    const others = [...required.filter(({ role }) => !inStaticPods.has(role)).map(({ reference }) => reference), ...network];
+    return {
+      actions: [
+        ...(await loadActions(input, pause, first)),
+        wait("static-pod-images", "The runtime has every image of the static pods", { type: "images", socket, references: gate(first) }, 30_000),
+        wait("images", "The runtime has every image of this cluster", { type: "images", socket, references: gate(others) }, 30_000, { late: true }),
+      ],
+      output: {},
+    };
   },
 };
 
-/** All that the package carries. `pause`: its image that sandboxes start from. The record of packages comes last: it tells of what is there. */
-export async function loadActions(input: Pick<PlanInput<never>, "config" | "pkg" | "carried" | "runtime" | "read" | "now">, pause: string | undefined): Promise<readonly Action[]> {
+const inStaticPods: ReadonlySet<ImageRole> = new Set(["pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]);
+
+/**
+ * All that the package carries. `pause`: its image that sandboxes start from. `first`: references that are wanted before the others. The record of packages
+ * comes last: it tells of what is there.
+ */
+export async function loadActions(input: Pick<PlanInput<never>, "config" | "pkg" | "carried" | "runtime" | "read" | "now">, pause: string | undefined, first?: readonly string[]): Promise<readonly Action[]> {
   const socket = input.config.init.nodeRegistration.criSocket;
   const alias = pauseAlias(input.runtime, pause);
-  const images = (input.pkg?.images ?? []).map((carried) => image(socket, carried, carried.reference === pause && alias !== undefined ? [alias] : []));
-  return [...images, ...(await recordPackage(input))];
+  const late = (reference: string): { readonly late?: true } => (first === undefined || first.includes(reference) ? {} : { late: true });
+  const images = (input.pkg?.images ?? []).map((carried) => image(socket, carried, carried.reference === pause && alias !== undefined ? [alias] : [], late(carried.reference)));
+  return [...images, ...(await recordPackage(input)).map((record) => ({ ...record, ...late("") }))];
 }
 
 /** A runtime that was there before us starts sandboxes from the pause image it is configured with; ours gets that name too, so nothing is pulled. */

@@ -10,6 +10,8 @@ import { modeText, type Handler } from "./handler.ts";
 
 export const payload: Handler<PayloadAction> = {
   slow: true,
+  // One is unpacked and hashed while the other is flushed to the disk.
+  together: 2,
   journaled: true,
 
   async observe(action, { host }) {
