@@ -30,8 +30,9 @@ Prints what kubestick costs, as ratios to what everybody knows, measured in turn
   --starts N            rounds of the executable's start (default 25)
   -o, --output FORMAT   text (default) or json; --json is the same as -o json
   --quick               with --growth and --large-package: a tenth of everything
+  --joins               with --hosts: also a worker and two control planes that join
   --only SERIES         with --growth: images, size, file or nodes; repeatable
-  --write FILE          also write the result as a section of this Markdown document; with --growth, the chart as growth.svg beside it
+  --write FILE          also write the result as a section of this Markdown document; with --growth and --hosts, the chart beside it
   --work DIR            where temporary files go (default: the system's folder for them)
 
 Examples:
@@ -43,7 +44,7 @@ Examples:
 const root = resolve(import.meta.dirname, "..");
 const { values } = parseArgs({
   options: {
-    runs: { type: "string", default: "5" }, starts: { type: "string", default: "25" }, "side-load": { type: "string" }, hosts: { type: "boolean", default: false }, package: { type: "string" },
+    runs: { type: "string", default: "5" }, starts: { type: "string", default: "25" }, "side-load": { type: "string" }, hosts: { type: "boolean", default: false }, joins: { type: "boolean", default: false }, package: { type: "string" },
     output: { type: "string", short: "o", default: "text" }, json: { type: "boolean", default: false }, write: { type: "string" }, work: { type: "string" }, growth: { type: "boolean", default: false }, "large-package": { type: "boolean", default: false }, quick: { type: "boolean", default: false }, only: { type: "string", multiple: true, default: [] }, help: { type: "boolean", short: "h", default: false },
     executable: { type: "string", default: join(root, `dist/kubestick-linux-${nativeArch()}`) },
   },
@@ -60,12 +61,14 @@ async function main(): Promise<void> {
   if (values.output !== "text" && values.output !== "json") throw new Error(`-o ${values.output} is no form of output: text or json`);
   const json = values.json || values.output === "json";
   if (values.hosts) {
-    const { benchHosts } = await import("./bench/hosts.ts");
-    return benchHosts({ rounds: count("runs"), json });
+    return runHosts(json);
   }
   if (values["side-load"] !== undefined) {
-    const { benchSideLoad } = await import("./bench/side-load.ts");
-    return benchSideLoad({ package: values["side-load"], rounds: count("runs"), json });
+    const { benchSideLoad, sideLoadMarkdown, sideLoadText } = await import("./bench/side-load.ts");
+    const result = await benchSideLoad({ package: values["side-load"], rounds: count("runs") });
+    console.log(json ? JSON.stringify(result, null, 2) : sideLoadText(result));
+    if (values.write !== undefined) (await import("./bench/document.ts")).writeSection(values.write, "side-load", "Loading images", sideLoadMarkdown(result));
+    return;
   }
   if (values.growth) return runGrowth(json);
   if (values["large-package"]) return runLargePackage(json);
@@ -74,6 +77,16 @@ async function main(): Promise<void> {
   const result = await benchThroughput({ executable: values.executable, node: nativeNode(root), package: values.package, rounds: count("runs"), starts: count("starts"), work: values.work });
   console.log(json ? JSON.stringify(result, null, 2) : throughputText(result));
   if (values.write !== undefined) (await import("./bench/document.ts")).writeSection(values.write, "throughput", "Start, pack, verify, import", throughputMarkdown(result));
+}
+
+async function runHosts(json: boolean): Promise<void> {
+  const { benchHosts, hostsChart, hostsMarkdown, hostsText } = await import("./bench/hosts.ts");
+  const result = await benchHosts({ rounds: count("runs"), joins: values.joins, work: values.work });
+  console.log(json ? JSON.stringify(result, null, 2) : hostsText(result));
+  if (values.write === undefined) return;
+  const { writeSection, writeWhole } = await import("./bench/document.ts");
+  writeWhole(join(dirname(values.write), "timeline.svg"), hostsChart(result));
+  writeSection(values.write, "hosts", "From a bare machine to Ready", hostsMarkdown(result, "timeline.svg"));
 }
 
 async function runGrowth(json: boolean): Promise<void> {

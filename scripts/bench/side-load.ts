@@ -18,12 +18,12 @@ import { createGzip } from "node:zlib";
 import { pack, type Pack } from "tar-stream";
 import { openPackage, type OpenedPackage } from "../../src/package/reader.ts";
 import type { PackageImage, PackageLayer } from "../../src/package/types.ts";
+import { machine, machineText, markdownTable, median, settle, table, type Machine } from "./measure.ts";
 import { ContainerdProcess, containerdDirectories } from "../../test/runtime/containerd-process.ts";
 
 export interface SideLoadOptions {
   readonly package: string;
   readonly rounds: number;
-  readonly json: boolean;
 }
 
 interface Ways {
@@ -32,7 +32,19 @@ interface Ways {
   readonly ours: number[];
 }
 
-export async function benchSideLoad(options: SideLoadOptions): Promise<void> {
+export interface SideLoadResult {
+  readonly machine: Machine;
+  readonly images: number;
+  readonly rounds: number;
+  readonly seconds: Ways;
+  readonly medians: Readonly<Record<keyof Ways, number>>;
+  /** Medians of the ratios within a round. */
+  readonly ratios: { readonly toLoop: number; readonly toArchive: number };
+  /** Of the importer, resident. */
+  readonly peakBytes: number;
+}
+
+export async function benchSideLoad(options: SideLoadOptions): Promise<SideLoadResult> {
   const [directory] = containerdDirectories();
   if (directory === undefined || process.getuid?.() !== 0) throw new Error("this needs root, and containerd and ctr in KUBESTICK_CONTAINERD_DIRS, KUBESTICK_E2E_ASSETS/bin or PATH");
   const folder = mkdtempSync(join(tmpdir(), "kubestick-bench-"));
@@ -46,27 +58,49 @@ export async function benchSideLoad(options: SideLoadOptions): Promise<void> {
     const zstd = await zstdArchive(source, join(folder, "all.tar"));
     await source.close();
     for (let round = 1; round <= options.rounds; round++) {
+      await settle();
       seconds.loop.push(await withContainerd(directory, async (daemon) => timed(() => { for (const archive of gzip) ctrImport(directory, daemon, archive); })));
+      await settle();
       seconds.archive.push(await withContainerd(directory, async (daemon) => timed(() => ctrImport(directory, daemon, zstd))));
+      await settle();
       const ours = await withContainerd(directory, (daemon) => importOurs(daemon, options.package));
       seconds.ours.push(ours.seconds);
       memory.push(ours.peakBytes);
       console.error(`round ${round} of ${options.rounds}: loop ${seconds.loop.at(-1)?.toFixed(1)} s, one zstd archive ${seconds.archive.at(-1)?.toFixed(1)} s, ours ${ours.seconds.toFixed(1)} s`);
     }
-    const medians = { loop: median(seconds.loop), archive: median(seconds.archive), ours: median(seconds.ours) };
-    const result = {
-      images: images.length, rounds: options.rounds, seconds, medians, ratios: { toLoop: medians.ours / medians.loop, toArchive: medians.ours / medians.archive },
-      peakBytes: Math.max(...memory), read: { gzip: gzip.reduce((sum, path) => sum + statSync(path).size, 0), zstd: statSync(zstd).size },
+    const to = (way: readonly number[]): number => median(seconds.ours.map((own, round) => own / (way[round] ?? Number.NaN)));
+    return {
+      machine: machine(), images: images.length, rounds: options.rounds, seconds, medians: { loop: median(seconds.loop), archive: median(seconds.archive), ours: median(seconds.ours) },
+      ratios: { toLoop: to(seconds.loop), toArchive: to(seconds.archive) }, peakBytes: Math.max(...memory),
     };
-    console.log(options.json ? JSON.stringify(result, null, 2) : [
-      `side-load of ${images.length} images, medians of ${options.rounds} rounds in turn`,
-      `  ctr images import, one by one    ${medians.loop.toFixed(2).padStart(7)} s   1.00`,
-      `  ctr images import, zstd archive  ${medians.archive.toFixed(2).padStart(7)} s   ${(medians.archive / medians.loop).toFixed(2)}`,
-      `  kubestick                        ${medians.ours.toFixed(2).padStart(7)} s   ${result.ratios.toLoop.toFixed(2)}   ${result.ratios.toArchive.toFixed(2)} of the archive, ${Math.round(result.peakBytes / 2 ** 20)} MiB resident at most`,
-    ].join("\n"));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+export function sideLoadText(result: SideLoadResult): string {
+  return [headline(result), table(rowsOf(result)), resident(result)].join("\n");
+}
+
+export function sideLoadMarkdown(result: SideLoadResult): string {
+  return [`${headline(result)}.`, "", markdownTable(rowsOf(result)), "", `${resident(result)}.`].join("\n");
+}
+
+function headline({ images, rounds, machine: on }: SideLoadResult): string {
+  return `${images} images into an empty containerd, medians of ${rounds} rounds in turn, on ${machineText(on)}`;
+}
+
+function rowsOf({ medians, ratios }: SideLoadResult): string[][] {
+  return [
+    ["way", "seconds", "kubestick to it"],
+    ["`ctr images import`, one gzip archive after the other", medians.loop.toFixed(2), ratios.toLoop.toFixed(2)],
+    ["`ctr images import` of one archive with zstd layers", medians.archive.toFixed(2), ratios.toArchive.toFixed(2)],
+    ["kubestick, from the package", medians.ours.toFixed(2), "1.00"],
+  ];
+}
+
+function resident({ peakBytes }: SideLoadResult): string {
+  return `The importer had ${Math.round(peakBytes / 2 ** 20)} MiB resident at most`;
 }
 
 export async function withContainerd<T>(directory: string, work: (daemon: ContainerdProcess) => Promise<T>): Promise<T> {
@@ -98,10 +132,6 @@ async function importOurs(daemon: ContainerdProcess, file: string): Promise<{ re
   const code = await new Promise((resolve) => child.once("close", resolve));
   if (code !== 0) throw new Error(`the import ended with ${String(code)}`);
   return JSON.parse(text) as { seconds: number; peakBytes: number };
-}
-
-export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 // ---------------------------------------------------------------- archives
