@@ -55,8 +55,7 @@ scenario("init killed at any moment and run again", ({ boot, remove }) => {
         t.diagnostic(await killAt(host, `after ${applied[index]}`, (event) => event.type === "action" && event.status === "applied" && applied.indexOf(event.id ?? "") >= index));
       }
       assert.equal(imageLeft, false);
-      const again = await initOk(host);
-      assert.ok(again.document.changed > 0);
+      await initOk(host);
       await untilHealthy(host, 60_000);
       assert.deepEqual(differences(reference, await endState(host)), []);
       remove(host);
