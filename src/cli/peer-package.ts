@@ -6,6 +6,7 @@ import { openPeerSource, defaultPeerPort } from "../package/peer-source.ts";
 import { readPackage } from "../package/reader.ts";
 import type { PackageReader } from "../package/types.ts";
 import { peerClient, peerServerName } from "../pki/peer-identity.ts";
+import { collectEarly } from "./carried-package.ts";
 import { readTicketFile } from "./ticket.ts";
 
 export interface PeerTrust {
@@ -18,6 +19,7 @@ export async function openPeerPackage(from: string, { token, caCertHashes }: Pee
   const place = splitHostPort(from);
   if (place === undefined) throw wrong(`${JSON.stringify(from)} is no HOST or HOST:PORT.`, "Write the address of the node that serves the package, such as 192.0.2.10");
   if (caCertHashes.length === 0) throw wrong("Without the pin of the cluster's CA anybody could hand out a package.", "Give a ticket, or --discovery-token-ca-cert-hash.");
+  collectEarly();
   const { certificatePem, keyPem } = await peerClient(token, new Date());
   return await readPackage(await openPeerSource({ host: place.host, port: place.port ?? defaultPeerPort, caCertHashes, serverName: peerServerName, certificatePem, keyPem, signal }));
 }
