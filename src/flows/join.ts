@@ -25,11 +25,14 @@ export const workerJoinFlow = flow("join")
   .add(kubeletWaitBootstrap)
   .add(joinWaitNode);
 
-/** Everything but the kubelet's start is ready before it, so that it starts once; as a learner this node takes nothing from etcd until it can vote. */
+/**
+ * Everything but the kubelet's start is ready before it, so that it starts once; as a learner this node takes nothing from etcd until it can vote. Images are there
+ * before the cluster hears of this node: a full disk is no member.
+ */
 export const controlPlaneJoinFlow = flow("join")
   .add(joinPreflight)
   .add(node)
-  .add(images, { before: "kubelet-start" })
+  .add(images, { before: "etcd-learner" })
   .add(controlPlanePrepare)
   .add(checkEtcd)
   .add(etcdLearner)

@@ -1,7 +1,7 @@
 /**
  * Phase `images`: everything the package carries goes into the runtime, straight from the file; then the gates. The kubelet is not started before the
- * first one opens, for the images of its static pods; the network and the addons not before the second, for all others. So a control plane starts
- * while the rest is loaded, however much that is.
+ * first one opens, for the images of its static pods; the network and the addons not before the second, for their own. Those alone are loaded while the
+ * control plane starts: they are small and bounded, and etcd, which waits for the same disk, must not starve beside gigabytes of applications.
  */
 import type { Action, Phase, PlanInput } from "../engine/types.ts";
 import { haproxyImage } from "../manifests/haproxy.ts";
@@ -31,7 +31,7 @@ export const images: Phase<"images", Record<never, never>, Record<never, never>>
     const others = [...required.filter(({ role }) => !inStaticPods.has(role)).map(({ reference }) => reference), ...network];
     return {
       actions: [
-        ...(await loadActions(input, pause, first)),
+        ...(await loadActions(input, pause, [...others, ...(config.install.ha ? [] : [haproxyImage])])),
         wait("static-pod-images", "The runtime has every image of the static pods", { type: "images", socket, references: gate(first) }, 30_000),
         wait("images", "The runtime has every image of this cluster", { type: "images", socket, references: gate(others) }, 30_000, { late: true }),
       ],
@@ -43,15 +43,15 @@ export const images: Phase<"images", Record<never, never>, Record<never, never>>
 const inStaticPods: ReadonlySet<ImageRole> = new Set(["pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]);
 
 /**
- * All that the package carries. `pause`: its image that sandboxes start from. `first`: references that are wanted before the others. The record of packages
+ * All that the package carries. `pause`: its image that sandboxes start from. `late`: references that are wanted after the others. The record of packages
  * comes last: it tells of what is there.
  */
-export async function loadActions(input: Pick<PlanInput<never>, "config" | "pkg" | "carried" | "runtime" | "read" | "now">, pause: string | undefined, first?: readonly string[]): Promise<readonly Action[]> {
+export async function loadActions(input: Pick<PlanInput<never>, "config" | "pkg" | "carried" | "runtime" | "read" | "now">, pause: string | undefined, late: readonly string[] = []): Promise<readonly Action[]> {
   const socket = input.config.init.nodeRegistration.criSocket;
   const alias = pauseAlias(input.runtime, pause);
-  const late = (reference: string): { readonly late?: true } => (first === undefined || first.includes(reference) ? {} : { late: true });
-  const images = (input.pkg?.images ?? []).map((carried) => image(socket, carried, carried.reference === pause && alias !== undefined ? [alias] : [], late(carried.reference)));
-  return [...images, ...(await recordPackage(input)).map((record) => ({ ...record, ...late("") }))];
+  const images = (input.pkg?.images ?? []).map((carried) => image(socket, carried, carried.reference === pause && alias !== undefined ? [alias] : [], late.includes(carried.reference) ? { late: true } : {}));
+  const record = await recordPackage(input);
+  return [...images, ...(late.length > 0 ? record.map((file) => ({ ...file, late: true as const })) : record)];
 }
 
 /** A runtime that was there before us starts sandboxes from the pause image it is configured with; ours gets that name too, so nothing is pulled. */
