@@ -19,7 +19,7 @@ import { assetsFolder, stickPath } from "../../test/support/e2e-stick.ts";
 import { baseImage } from "../../test/support/hosts/base-image.ts";
 import type { TestHost } from "../../test/support/hosts/test-host.ts";
 import { TestNetwork } from "../../test/support/hosts/test-network.ts";
-import { inWorkFolder, machine, machineText, markdownTable, median, table, type Machine } from "./measure.ts";
+import { inWorkFolder, machine, machineText, markdownTable, median, settle, table, type Machine } from "./measure.ts";
 import { gzipArchives } from "./side-load.ts";
 import { timeline, type Bar } from "./timeline.ts";
 
@@ -172,6 +172,7 @@ async function marksOf(host: TestHost, script: string): Promise<(name: string) =
 
 /** A host joins by `timed`; seconds until the cluster, as seen from its first node, has it Ready. */
 async function joinTime(first: TestHost, host: TestHost, timed: () => Promise<unknown>): Promise<number> {
+  await settle();
   const started = Date.now() / 1000;
   const [marks] = await Promise.all([marksOf(first, `until_node ${host.name}; mark ready`), timed()]);
   return marks("ready") - started;
@@ -203,6 +204,7 @@ async function stockWay(boot: Boot, material: Material): Promise<Round> {
   const configuration = kubeadmConfiguration(host.address).replace("kind: InitConfiguration\n", `kind: InitConfiguration\ncertificateKey: "${certificateKey}"\n`).replace("kind: ClusterConfiguration\n", `kind: ClusterConfiguration\ncontrolPlaneEndpoint: ${endpoint}\n`);
   host.write("/root/cluster.yaml", configuration);
   host.write("/root/flannel.yaml", readFileSync(join(import.meta.dirname, "../../bundle/cni/flannel.yaml"), "utf8").replace("- --kube-subnet-mgr", "- --kube-subnet-mgr\n        - --iface=eth0"));
+  await settle();
   const at = await marksOf(host, `
     mark start
     ${importLoop}
@@ -256,6 +258,7 @@ async function ourWay(boot: Boot, { stick, joins: withJoins }: Material): Promis
   host.put(stick, "/root/kubestick");
   const phases = new Map<string, { readonly from: number; to: number }>();
   let commands: readonly string[] = [];
+  await settle();
   const started = Date.now() / 1000;
   const now = (): number => Date.now() / 1000 - started;
   let healthy = Number.NaN;
@@ -290,7 +293,8 @@ async function ourWay(boot: Boot, { stick, joins: withJoins }: Material): Promis
 function costOf(pid: number): Cost | undefined {
   try {
     const field = (file: string, name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/${pid}/${file}`, "utf8"))?.[1]);
-    return { resident: field("status", "VmHWM") * 1024, read: field("io", "rchar"), written: field("io", "write_bytes") };
+    const cost = { resident: field("status", "VmHWM") * 1024, read: field("io", "rchar"), written: field("io", "write_bytes") };
+    return Number.isNaN(cost.resident) ? undefined : cost; // ended, and not yet asked for its code
   } catch {
     return undefined; // ended
   }

@@ -66,6 +66,7 @@ export const initPhaseRows: readonly Row[] = [
   { phase: "ha", title: "Give this node a way to all control planes (with --ha)", flags: [...endpoint, "cert-dir", "cri-socket", "node-name"] },
   { phase: "kubelet-start", title: "Configure and start the kubelet", flags: ["cri-socket", "image-repository", "node-name", "patches"] },
   { phase: "wait-control-plane", title: "Wait until the control plane is healthy", flags: [] },
+  { phase: "controller-accounts", title: "Create the controllers' service accounts", own: "kubeconfig", flags: [] },
   {
     phase: "upload-config", title: "Store the configuration in the cluster", own: "kubeconfig", flags: ["cri-socket"],
     steps: [{ id: "kubeadm", title: "Store the ClusterConfiguration" }, { id: "kubelet", title: "Store the kubelet's configuration" }],

@@ -10,6 +10,7 @@ import { bootstrapToken } from "../phases/bootstrap-token.ts";
 import { certs } from "../phases/certs.ts";
 import { cni } from "../phases/cni.ts";
 import { controlPlane } from "../phases/control-plane.ts";
+import { controllerAccounts } from "../phases/controller-accounts.ts";
 import { etcd } from "../phases/etcd.ts";
 import { ha } from "../phases/ha.ts";
 import { images } from "../phases/images.ts";
@@ -40,6 +41,7 @@ export const initFlow = flow("init")
   .add(ha)
   .add(kubeletStart)
   .add(waitControlPlane)
+  .add(controllerAccounts)
   .add(uploadConfig)
   .add(uploadCerts)
   .add(markControlPlane)
