@@ -8,6 +8,7 @@ import { constants } from "node:os";
 import { readInvocation, requestedFormat, runInvocation } from "./cli/dispatch.ts";
 import { asKubestickError, errorDocument, errorText } from "./cli/errors.ts";
 import { createProcess } from "./cli/process-io.ts";
+import { startSteady } from "./cli/steady-memory.ts";
 import { KubestickError } from "./errors.ts";
 
 const argv = process.argv.slice(2);
@@ -65,6 +66,7 @@ function interrupted(signal: NodeJS.Signals, attempted: string): KubestickError 
 async function main(): Promise<void> {
   try {
     const invocation = readInvocation(argv);
+    if (invocation.kind === "command") startSteady(invocation.command.path, argv);
     await runInvocation(invocation, configure(invocation, abort.signal));
   } catch (thrown) {
     report(thrown);

@@ -154,7 +154,7 @@ async function onNetwork(work: (boot: Boot) => Promise<Round>): Promise<Round> {
 const shell = `
   export KUBECONFIG=/etc/kubernetes/admin.conf
   mark() { echo "MARK $1 $(date +%s.%N)"; }
-  until_so() { while ! "$@" >/dev/null 2>&1; do sleep 0.2; done; }
+  until_so() { while ! "$@" >/dev/null 2>&1; do sleep 0.5; done; }
   until_node() { until_so kubectl wait --for=condition=Ready node "$1" --timeout=1s; }
   until_pods() { until_so sh -c 'test $(kubectl get pods -A --no-headers | wc -l) -ge 8 && kubectl wait --for=condition=Ready pod --all -A --timeout=1s'; }
 `;
@@ -262,18 +262,23 @@ async function ourWay(boot: Boot, { stick, joins: withJoins }: Material): Promis
   const started = Date.now() / 1000;
   const now = (): number => Date.now() / 1000 - started;
   let healthy = Number.NaN;
+  const answering = Promise.withResolvers<void>();
   const run = followEvents(host, withJoins ? ["--control-plane-endpoint", `${host.address}:6443`, "--upload-certs"] : [], (event: RunEvent & { readonly result?: { readonly name: string; readonly value: unknown } }) => {
     if (event.type === "phase-started" && event.phase !== undefined) phases.set(event.phase, { from: now(), to: Number.NaN });
     const phase = phases.get(event.phase ?? "");
     if (event.type === "phase-finished" && phase !== undefined) phase.to = now();
-    if (event.type === "phase-finished" && event.phase === "wait-control-plane") healthy = now();
+    if (event.type === "phase-finished" && event.phase === "wait-control-plane") {
+      healthy = now();
+      answering.resolve();
+    }
+    if (event.type === "run-finished") answering.resolve();
     if (event.type === "result" && event.result?.name === "joinCommands") commands = event.result.value as readonly string[];
   }, { timeoutMs: 600_000 });
   const pid = await run.pid();
   let cost: Cost = { resident: 0, read: 0, written: 0 };
   const sample = setInterval(() => { cost = costOf(pid) ?? cost; }, 50);
-  // kubectl comes with the installation; from then on it is asked as the stock way asks it.
-  const [at, { code, stderr }] = await Promise.all([marksOf(host, "until_so test -s $KUBECONFIG; until_node cp1; mark node; until_pods; mark pods"), run.result]);
+  // From when the stock way asks, and as it asks: a kubectl that is refused costs the machine as much as one that is answered.
+  const [at, { code, stderr }] = await Promise.all([answering.promise.then(() => marksOf(host, "until_node cp1; mark node; until_pods; mark pods")), run.result]);
   clearInterval(sample);
   if (code !== 0) throw new Error(`init ended with ${code}\n${stderr.slice(-2000)}`);
   const bars = stages.map(([title, ids]): Bar => {

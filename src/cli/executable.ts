@@ -24,6 +24,11 @@ export function runningExecutable(): string | undefined {
 const startedFile: string | undefined = fileOfCopy(process.env, process.execPath);
 if (startedFile !== undefined) closeCopy();
 
+/** What it takes to start this very program once more: its path, and what the environment said of where it came from. */
+export function ownProgram(): { readonly path: string; readonly env: NodeJS.ProcessEnv } {
+  return startedFile === undefined ? { path: process.execPath, env: {} } : { path: "/proc/self/exe", env: { [STARTED_FILE]: startedFile } };
+}
+
 /** The lines left it open, for there is no other way to the copy; children would inherit it. */
 function closeCopy(): void {
   try {

@@ -149,6 +149,21 @@ describe("npm run build", () => {
     assert.equal((JSON.parse(stdout) as { readonly package: unknown }).package, null);
   });
 
+  test("a command that reads packages starts anew with a fixed limit for large blocks, once, and says nothing of it", () => {
+    const argv = ["package", "verify", join(out, "absent")];
+    const traced = (env: NodeJS.ProcessEnv): { readonly code: number | null; readonly stderr: string } => {
+      const { status, stderr } = spawnSync(executable, argv, { encoding: "utf8", env: { PATH: "/usr/bin:/bin", ...env } });
+      return { code: status, stderr };
+    };
+    const plain = traced({});
+    assert.equal(plain.code, 1);
+    assert.match(plain.stderr, /^error: PACKAGE_/);
+    assert.deepEqual(traced({ MALLOC_MMAP_THRESHOLD_: "65536" }), plain);
+    // The dynamic loader tells in its own words each time the program is started.
+    const starts = (argv: readonly string[]): number => spawnSync(executable, argv, { encoding: "utf8", env: { PATH: "/usr/bin:/bin", LD_DEBUG: "files" } }).stderr.match(/transferring control/g)?.length ?? 0;
+    assert.deepEqual([starts(argv), starts(["version"])], [2, 1]);
+  });
+
   test("a second build of the same sources gives the same bytes", () => {
     const hash = (): string => createHash("sha256").update(readFileSync(executable)).digest("hex");
     const first = hash();
