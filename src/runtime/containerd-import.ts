@@ -10,6 +10,7 @@ import { KubestickError } from "../errors.ts";
 import type { ChunkHold, PackageDescriptor, PackageImage, PackageLayer } from "../package/types.ts";
 import { chainIds } from "./chain-id.ts";
 import { ContentStore, type ContentInfo, type Labels, type WriteOptions } from "./containerd-content.ts";
+import { glance, type Look } from "./containerd-glance.ts";
 import { ImageRecords, Leases, Snapshots } from "./containerd-images.ts";
 import type { Cri } from "./cri.ts";
 import { allNames, namesOf, normalizedName, parseReference, type ImageNames } from "./image-names.ts";
@@ -93,6 +94,8 @@ export class ContainerdImporter {
   #released = 0;
   #showsPins: boolean | undefined;
   #snapshots: Snapshots | undefined;
+  /** What was there when this run first asked. */
+  #glance: Promise<Look> | undefined;
 
   constructor(channel: RpcChannel, cri: Cri) {
     this.#channel = channel;
@@ -103,22 +106,37 @@ export class ContainerdImporter {
   }
 
   async has(image: PackageImage, alsoAs: readonly string[], owner?: string): Promise<boolean> {
+    const snapshots = await this.#unpacker();
+    this.#glance ??= glance(this.#channel, this.#cri, snapshots.snapshotter).catch((error: unknown) => {
+      // The next one may be answered.
+      this.#glance = undefined;
+      throw error;
+    });
+    if (await this.#isThere(image, alsoAs, owner, snapshots, await this.#glance)) return true;
+    return await this.#isThere(image, alsoAs, owner, snapshots, {
+      record: (name) => this.#records.get(name),
+      content: (digest) => this.#content.info(digest),
+      isCommitted: (chainId) => snapshots.isCommitted(chainId),
+      image: (name) => this.#cri.image(name),
+    });
+  }
+
+  async #isThere(image: PackageImage, alsoAs: readonly string[], owner: string | undefined, snapshots: Snapshots, look: Look): Promise<boolean> {
     const names = namesOf(image, alsoAs);
     for (const name of allNames(names)) {
-      const record = await this.#records.get(name);
+      const record = await look.record(name);
       if (record?.target?.digest !== image.target.digest || record.labels[managedLabel] !== "managed" || record.labels[pinnedLabel] !== "pinned") return false;
       if (owner !== undefined && record.labels[ownerLabel(owner)] !== owner) return false;
     }
-    const snapshots = await this.#unpacker();
     const chainId = chainIds(image.layers.map((layer) => layer.diffId)).at(-1);
     const published = new Set(image.layers.filter(({ digest, entry }) => entry === digest).map(({ digest }) => digest as string));
     for (const blob of blobsOf(image, published)) {
-      const info = await this.#content.info(blob.digest);
+      const info = await look.content(blob.digest);
       if (info === undefined || Object.keys(missingLabels(info.labels, blob.labels)).length > 0) return false;
       if (blob.digest === image.config.digest && chainId !== undefined && info.labels[snapshotLabel(snapshots)] !== chainId) return false;
     }
-    if (chainId !== undefined && !(await snapshots.isCommitted(chainId))) return false;
-    return (await this.#unseen(image, names)).length === 0;
+    if (chainId !== undefined && !(await look.isCommitted(chainId))) return false;
+    return (await this.#unseen(image, names, look)).length === 0;
   }
 
   /** Images that are one under several names come one after the other: the last step takes away every lease of that image. */
@@ -143,6 +161,7 @@ export class ContainerdImporter {
   }
 
   async remove(reference: string): Promise<void> {
+    this.#glance = undefined;
     const name = normalizedName(reference);
     const target = (await this.#records.get(name))?.target ?? undefined;
     if (target === undefined) return;
@@ -346,11 +365,11 @@ export class ContainerdImporter {
   }
 
   /** Names under which CRI does not give this image, pinned, yet. */
-  async #unseen(image: PackageImage, names: ImageNames): Promise<readonly string[]> {
+  async #unseen(image: PackageImage, names: ImageNames, look: Pick<Look, "image">): Promise<readonly string[]> {
     const pinned = (this.#showsPins ??= await showsPins(this.#cri));
     const unseen: string[] = [];
     for (const name of allNames(names)) {
-      const seen = await this.#cri.image(name);
+      const seen = await look.image(name);
       if (seen?.id !== image.config.digest || (pinned && !seen.pinned)) unseen.push(name);
     }
     return unseen;
@@ -359,7 +378,7 @@ export class ContainerdImporter {
   async #waitVisible(image: PackageImage, names: ImageNames, signal: AbortSignal | undefined): Promise<void> {
     const until = Date.now() + visibleTimeoutMs;
     for (let pause = 20; ; pause = Math.min(pause * 2, 500)) {
-      const unseen = await this.#unseen(image, names);
+      const unseen = await this.#unseen(image, names, this.#cri);
       if (unseen.length === 0) return;
       signal?.throwIfAborted();
       if (Date.now() > until) throw notVisible(image, unseen);

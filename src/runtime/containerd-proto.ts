@@ -13,6 +13,7 @@ service Content {
   rpc Update(UpdateRequest) returns (UpdateResponse);
   rpc Write(stream WriteContentRequest) returns (stream WriteContentResponse);
   rpc Abort(AbortRequest) returns (Empty);
+  rpc List(ListContentRequest) returns (stream ListContentResponse);
 }
 
 message Empty {}
@@ -23,6 +24,8 @@ message InfoResponse { Info info = 1; }
 message UpdateRequest { Info info = 1; FieldMask update_mask = 2; }
 message UpdateResponse { Info info = 1; }
 message AbortRequest { string ref = 1; }
+message ListContentRequest { repeated string filters = 1; }
+message ListContentResponse { repeated Info info = 1; }
 
 enum WriteAction { STAT = 0; WRITE = 1; COMMIT = 2; }
 message WriteContentRequest {
@@ -95,6 +98,7 @@ service Snapshots {
   rpc Commit(CommitSnapshotRequest) returns (Empty);
   rpc Remove(RemoveSnapshotRequest) returns (Empty);
   rpc Stat(StatSnapshotRequest) returns (StatSnapshotResponse);
+  rpc List(ListSnapshotsRequest) returns (stream ListSnapshotsResponse);
 }
 
 message Empty {}
@@ -107,6 +111,8 @@ message CommitSnapshotRequest { string snapshotter = 1; string name = 2; string 
 message RemoveSnapshotRequest { string snapshotter = 1; string key = 2; }
 message StatSnapshotRequest { string snapshotter = 1; string key = 2; }
 message StatSnapshotResponse { Info info = 1; }
+message ListSnapshotsRequest { string snapshotter = 1; }
+message ListSnapshotsResponse { repeated Info info = 1; }
 `;
 
 const diff = `

@@ -77,6 +77,27 @@ for (const directory of directories) {
       assert.match(daemon.ctr("images", "ls"), /kubestick\.test\/app\/one:v1 .*io\.cri-containerd\.image=managed,io\.cri-containerd\.pinned=pinned/);
     });
 
+    test("what is there is known at a glance by whoever comes later, and what came or went meanwhile is asked for", async () => {
+      const [first, second] = [generatedImage("kubestick.test/app/glance:v1", await layers("glance")), generatedImage("kubestick.test/app/glance:v2", await layers("another glance"))];
+      await runtime.importImage(first.image, { open: first.open });
+      const later = connectRuntime(daemon.socket);
+      try {
+        assert.equal(await later.hasImage(first.image), true);
+        assert.equal(await later.hasImage(second.image), false);
+        await later.importImage(second.image, { open: second.open });
+        assert.equal(await later.hasImage(second.image), true);
+        await later.removeImage(first.image.reference);
+        assert.equal(await later.hasImage(first.image), false);
+        // A blob that somebody took away is missed by the next one who looks.
+        daemon.ctr("content", "rm", second.image.config.digest);
+        const last = connectRuntime(daemon.socket);
+        assert.equal(await last.hasImage(second.image).finally(() => last.close()), false);
+        await later.removeImage(second.image.reference);
+      } finally {
+        await later.close();
+      }
+    });
+
     test("importImage leaves nothing that the garbage collector takes, nor a lease", async () => {
       const { image, open } = generatedImage("kubestick.test/app/gc:v1", await layers("gc"));
       await runtime.importImage(image, { open });
