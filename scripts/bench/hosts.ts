@@ -117,7 +117,7 @@ export function hostsChart({ stock, ours, machine: on }: HostsResult): string {
 }
 
 function headline({ rounds, machine: on }: HostsResult): string {
-  return `Fresh hosts, medians of ${rounds} rounds in turn, on ${machineText(on)}`;
+  return `Fresh hosts, ${rounds === 1 ? "one round of each" : `medians of ${rounds} rounds in turn`}, on ${machineText(on)}`;
 }
 
 function rowsOf({ medians }: HostsResult): string[][] {
