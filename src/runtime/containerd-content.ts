@@ -169,7 +169,7 @@ async function* frames(source: AsyncIterable<Uint8Array>, size: number): AsyncGe
   let filled = 0;
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length; ) {
-      const frame = (ring[turn] ??= new Uint8Array(Math.min(frameBytes, size)));
+      const frame = (ring[turn] ??= new Uint8Array(Math.min(frameBytes, Math.max(1, size))));
       const part = chunk.subarray(at, at + frame.length - filled);
       frame.set(part, filled);
       filled += part.length;

@@ -246,6 +246,13 @@ for (const directory of directories) {
       assert.equal(await runtime.hasImage(image), true);
     });
 
+    test("a blob whose descriptor says that it is empty, and which is not, is refused", { timeout: 60_000 }, async () => {
+      const { image, open } = generatedImage("kubestick.test/app/empty:v1", await layers("said to be empty"));
+      const claimed = { ...image, layers: image.layers.map((layer, position) => (position === 1 ? { ...layer, size: 0 } : layer)) };
+      await assert.rejects(runtime.importImage(claimed, { open }), { code: "RUNTIME_IMAGE_CORRUPT" });
+      assert.equal(await runtime.image(image.reference), undefined);
+    });
+
     test("a layer that was passing through when an import failed is given back", async () => {
       const [good, bad] = [await recompressed(await smallLayer({ good: noise(3 << 20, 1) })), await recompressed(await smallLayer({ bad: noise(3 << 20, 2) }))];
       const { image, open, stored } = generatedImage("kubestick.test/app/passing:v1", [good, bad]);
