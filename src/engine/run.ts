@@ -133,29 +133,28 @@ class FlowRun {
         await settled(asides, phase);
         signal.throwIfAborted();
         this.#underWay.add(phase.id);
-        const readers = await planning.readers();
-        const input = { ...this.#input(phase, facts, journal, readers.plan, await summarizeRuntime(context, facts), now), etcd: membersReader(clients) };
-        if (mode === "output") {
-          const plan = await phase.plan(input);
-          await refuseUnmade(phase, plan.actions.filter((candidate) => selected.mustBeMade(candidate)), { ...acting, planned: readers.observe });
-          this.#outputs.set(phase.id, plan.output);
-          this.#underWay.delete(phase.id);
-          continue;
-        }
         const place = { index: running.indexOf(selected), total: running.length };
         const run = async (early: () => void): Promise<void> => {
           try {
-            const planned = await this.#runPhase(selected, input, { ...acting, planned: readers.observe }, place, early);
-            if (context.dryRun) planning.expect(planned);
+            const readers = await planning.readers();
+            const input = { ...this.#input(phase, facts, journal, readers.plan, await summarizeRuntime(context, facts), now), etcd: membersReader(clients) };
+            if (mode === "output") {
+              const plan = await phase.plan(input);
+              await refuseUnmade(phase, plan.actions.filter((candidate) => selected.mustBeMade(candidate)), { ...acting, planned: readers.observe });
+              this.#outputs.set(phase.id, plan.output);
+            } else {
+              const planned = await this.#runPhase(selected, input, { ...acting, planned: readers.observe }, place, early);
+              if (context.dryRun) planning.expect(planned);
+              this.#finished.add(phase.id);
+            }
             this.#underWay.delete(phase.id);
-            this.#finished.add(phase.id);
           } catch (error) {
             this.#broken ??= { phase: phase.id, error };
             stop.abort();
             throw error;
           }
         };
-        const beside = this.#besideOf(phase, running.slice(place.index + 1));
+        const beside = mode === "run" ? this.#besideOf(phase, running.slice(place.index + 1)) : undefined;
         if (beside === undefined) await run(() => undefined);
         else asides.push(startAside(phase.id, beside, run));
       }
