@@ -75,23 +75,24 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 # Where programs may not be run (noexec) or no room is, the next place is tried. dd of the GNU coreutils and of busybox takes half the time of tail and head.
+tried=
 for place in "\${TMPDIR:-/tmp}" /tmp /var/tmp /run "\${XDG_RUNTIME_DIR:-/run}" /dev/shm; do
   # Who owns a folder can exchange what lies in it: for root only root's own will do, for others also one with the sticky bit.
-  [ -O "$place" ] || { [ -k "$place" ] && [ ! -O / ]; } || continue
-  folder=$(mktemp -d "$place/kubestick.XXXXXXXXXX" 2>/dev/null) || continue
+  [ -O "$place" ] || { [ -k "$place" ] && [ ! -O / ]; } || { tried="$tried$place (absent, or somebody else's); "; continue; }
+  folder=$(mktemp -d "$place/kubestick.XXXXXXXXXX" 2>&1) || { tried="$tried$place ($folder); "; folder=; continue; }
   program=$folder/kubestick
   {
     : > "$program" && chmod 700 "$program" && [ -x "$program" ] &&
       { dd if="$self" of="$program" bs=1M iflag=skip_bytes,count_bytes skip=$at count=$size || tail -c +$((at + 1)) "$self" | head -c $size > "$program"; } &&
       [ "$(wc -c < "$program")" -eq $size ]
-  } 2>/dev/null || { rm -rf "$folder"; continue; }
+  } 2>/dev/null || { rm -rf "$folder"; tried="$tried$place (too little room, or mounted noexec); "; continue; }
   exec 9< "$program"
   rm -rf "$folder"
   trap - EXIT HUP INT TERM
   export ${STARTED_FILE}="$self"
   exec /proc/self/fd/9 "$@"
 done
-stop STARTER_NO_PLACE "No folder was found that has room for the program ($size bytes) and from which programs may be run (not mounted noexec): tried were \${TMPDIR:+$TMPDIR, }/tmp, /var/tmp, /run and /dev/shm. Nothing was changed." "Name one: TMPDIR=/root $self"
+stop STARTER_NO_PLACE "No folder was found that has room for the program ($size bytes) and from which programs may be run. Tried: \${tried%; }. Nothing was changed." "Name one: TMPDIR=/root $self"
 exit 1
 `;
   const bytes = Buffer.alloc(STARTER_SIZE, "\n");
