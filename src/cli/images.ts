@@ -8,11 +8,10 @@ import { isOrphaned, loadFlow, nameOf, packageRecordPath, parsePackageRecord, pr
 import type { HostFacts } from "../host/types.ts";
 import { openPackage } from "../package/reader.ts";
 import type { Digest, PackageReader } from "../package/types.ts";
-import { collectEarly } from "./carried-package.ts";
+import { collectEarly, requireOwnArchitecture } from "./carried-package.ts";
 import type { Io, OutputFormat } from "./io.ts";
 import { machinePorts, type MachinePorts } from "./machine.ts";
 import { configOfMachine } from "./machine-config.ts";
-import { requireOwnArchitecture } from "./carried-package.ts";
 import { openNamedPackage } from "./package.ts";
 import { trustEvents } from "./package-trust.ts";
 import { printResult } from "./print-result.ts";
