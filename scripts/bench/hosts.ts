@@ -19,7 +19,7 @@ import { assetsFolder, stickPath } from "../../test/support/e2e-stick.ts";
 import { baseImage } from "../../test/support/hosts/base-image.ts";
 import type { TestHost } from "../../test/support/hosts/test-host.ts";
 import { TestNetwork } from "../../test/support/hosts/test-network.ts";
-import { inWorkFolder, machine, machineText, markdownTable, median, settle, table, type Machine } from "./measure.ts";
+import { inWorkFolder, machine, machineText, markdownTable, median, peakOf, settle, table, type Machine } from "./measure.ts";
 import { gzipArchives } from "./side-load.ts";
 import { timeline, type Bar } from "./timeline.ts";
 
@@ -296,11 +296,13 @@ async function ourWay(boot: Boot, { stick, joins: withJoins }: Material): Promis
 }
 
 function costOf(pid: number): Cost | undefined {
+  const resident = peakOf(pid);
+  if (resident === 0) return undefined; // ended
   try {
-    const field = (file: string, name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/${pid}/${file}`, "utf8"))?.[1]);
-    const cost = { resident: field("status", "VmHWM") * 1024, read: field("io", "rchar"), written: field("io", "write_bytes") };
-    return Number.isNaN(cost.resident) ? undefined : cost; // ended, and not yet asked for its code
+    const io = readFileSync(`/proc/${pid}/io`, "utf8");
+    const field = (name: string): number => Number(new RegExp(`^${name}: (\\d+)$`, "m").exec(io)?.[1]);
+    return { resident, read: field("rchar"), written: field("write_bytes") };
   } catch {
-    return undefined; // ended
+    return undefined; // ended meanwhile
   }
 }

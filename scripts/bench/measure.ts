@@ -41,8 +41,8 @@ export async function measured(argv: readonly string[], { env = process.env, unw
   return { seconds, peakBytes, stdout: said.stdout };
 }
 
-/** 0 when the process has ended. */
-function peakOf(pid: number): number {
+/** Bytes resident at most; 0 when the process has ended. */
+export function peakOf(pid: number): number {
   try {
     return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
   } catch {

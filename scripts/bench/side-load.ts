@@ -9,8 +9,7 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createReadStream, createWriteStream, mkdtempSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { createReadStream, createWriteStream, statSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -18,7 +17,7 @@ import { createGzip } from "node:zlib";
 import { pack, type Pack } from "tar-stream";
 import { openPackage, type OpenedPackage } from "../../src/package/reader.ts";
 import type { PackageImage, PackageLayer } from "../../src/package/types.ts";
-import { machine, machineText, markdownTable, median, settle, table, type Machine } from "./measure.ts";
+import { inWorkFolder, machine, machineText, markdownTable, median, settle, table, type Machine } from "./measure.ts";
 import { ContainerdProcess, containerdDirectories } from "../../test/runtime/containerd-process.ts";
 
 export interface SideLoadOptions {
@@ -47,35 +46,34 @@ export interface SideLoadResult {
 export async function benchSideLoad(options: SideLoadOptions): Promise<SideLoadResult> {
   const [directory] = containerdDirectories();
   if (directory === undefined || process.getuid?.() !== 0) throw new Error("this needs root, and containerd and ctr in KUBESTICK_CONTAINERD_DIRS, KUBESTICK_E2E_ASSETS/bin or PATH");
-  const folder = mkdtempSync(join(tmpdir(), "kubestick-bench-"));
+  return await inWorkFolder(undefined, (folder) => measureIn(folder, directory, options));
+}
+
+async function measureIn(folder: string, directory: string, options: SideLoadOptions): Promise<SideLoadResult> {
   const seconds: Ways = { loop: [], archive: [], ours: [] };
   const memory: number[] = [];
-  try {
-    const source = await openPackage(options.package);
-    const { images } = source.index;
-    console.error(`making archives of ${images.length} images`);
-    const gzip = await gzipArchives(source, folder);
-    const zstd = await zstdArchive(source, join(folder, "all.tar"));
-    await source.close();
-    for (let round = 1; round <= options.rounds; round++) {
-      await settle();
-      seconds.loop.push(await withContainerd(directory, async (daemon) => timed(() => { for (const archive of gzip) ctrImport(directory, daemon, archive); })));
-      await settle();
-      seconds.archive.push(await withContainerd(directory, async (daemon) => timed(() => ctrImport(directory, daemon, zstd))));
-      await settle();
-      const ours = await withContainerd(directory, (daemon) => importOurs(daemon, options.package));
-      seconds.ours.push(ours.seconds);
-      memory.push(ours.peakBytes);
-      console.error(`round ${round} of ${options.rounds}: loop ${seconds.loop.at(-1)?.toFixed(1)} s, one zstd archive ${seconds.archive.at(-1)?.toFixed(1)} s, ours ${ours.seconds.toFixed(1)} s`);
-    }
-    const to = (way: readonly number[]): number => median(seconds.ours.map((own, round) => own / (way[round] ?? Number.NaN)));
-    return {
-      machine: machine(), images: images.length, rounds: options.rounds, seconds, medians: { loop: median(seconds.loop), archive: median(seconds.archive), ours: median(seconds.ours) },
-      ratios: { toLoop: to(seconds.loop), toArchive: to(seconds.archive) }, peakBytes: Math.max(...memory),
-    };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+  const source = await openPackage(options.package);
+  const { images } = source.index;
+  console.error(`making archives of ${images.length} images`);
+  const gzip = await gzipArchives(source, folder);
+  const zstd = await zstdArchive(source, join(folder, "all.tar"));
+  await source.close();
+  for (let round = 1; round <= options.rounds; round++) {
+    await settle();
+    seconds.loop.push(await withContainerd(directory, async (daemon) => timed(() => { for (const archive of gzip) ctrImport(directory, daemon, archive); })));
+    await settle();
+    seconds.archive.push(await withContainerd(directory, async (daemon) => timed(() => ctrImport(directory, daemon, zstd))));
+    await settle();
+    const ours = await withContainerd(directory, (daemon) => importOurs(daemon, options.package));
+    seconds.ours.push(ours.seconds);
+    memory.push(ours.peakBytes);
+    console.error(`round ${round} of ${options.rounds}: loop ${seconds.loop.at(-1)?.toFixed(1)} s, one zstd archive ${seconds.archive.at(-1)?.toFixed(1)} s, ours ${ours.seconds.toFixed(1)} s`);
   }
+  const to = (way: readonly number[]): number => median(seconds.ours.map((own, round) => own / (way[round] ?? Number.NaN)));
+  return {
+    machine: machine(), images: images.length, rounds: options.rounds, seconds, medians: { loop: median(seconds.loop), archive: median(seconds.archive), ours: median(seconds.ours) },
+    ratios: { toLoop: to(seconds.loop), toArchive: to(seconds.archive) }, peakBytes: Math.max(...memory),
+  };
 }
 
 export function sideLoadText(result: SideLoadResult): string {
