@@ -251,6 +251,8 @@ for (const directory of directories) {
       const claimed = { ...image, layers: image.layers.map((layer, position) => (position === 1 ? { ...layer, size: 0 } : layer)) };
       await assert.rejects(runtime.importImage(claimed, { open }), { code: "RUNTIME_IMAGE_CORRUPT" });
       assert.equal(await runtime.image(image.reference), undefined);
+      // What came before it is kept for the next try, which takes the lease away.
+      await runtime.importImage(image, { open });
     });
 
     test("a layer that was passing through when an import failed is given back", async () => {
