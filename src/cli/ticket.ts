@@ -63,7 +63,7 @@ async function planned({ cluster, server, caPem, path, ports }: ClusterAccess, r
     flags: { uploadCerts: role === "control-plane" },
   });
   return await planTicket({ role, ttl, server, caPem }, {
-    config, facts: anyMachine, read: ports.host, pkg: undefined, assets: ports.assets, cluster, runtime: undefined, made: { has: () => false }, now: ports.host.now(),
+    config, facts: anyMachine, read: ports.host, pkg: undefined, assets: ports.assets, cluster, runtime: async () => undefined, made: { has: () => false }, now: ports.host.now(),
   });
 }
 

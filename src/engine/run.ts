@@ -24,7 +24,7 @@ import { selectPhases, type SelectedPhase } from "./select-phases.ts";
 import { parallel } from "../package/parallel.ts";
 import type { HostFacts } from "../host/types.ts";
 import type { Digest } from "../package/types.ts";
-import type { Action, PhaseResult, Plan, PlanInput, RunEvent } from "./types.ts";
+import type { Action, PhaseResult, Plan, PlanInput, RunEvent, RuntimeSummary } from "./types.ts";
 
 /** What `runFlow` needs of a flow: its name and its phases in order. */
 export interface Runnable {
@@ -137,7 +137,7 @@ class FlowRun {
         const run = async (early: () => void): Promise<void> => {
           try {
             const readers = await planning.readers();
-            const input = { ...this.#input(phase, facts, journal, readers.plan, await summarizeRuntime(context, facts), now), etcd: membersReader(clients) };
+            const input = { ...this.#input(phase, facts, journal, readers.plan, now), etcd: membersReader(clients) };
             if (mode === "output") {
               const plan = await phase.plan(input);
               await refuseUnmade(phase, plan.actions.filter((candidate) => selected.mustBeMade(candidate)), { ...acting, planned: readers.observe });
@@ -231,11 +231,13 @@ class FlowRun {
     return this.#selected.find(({ phase }) => this.#underWay.has(phase.id))?.phase.id;
   }
 
-  #input(phase: AnyPhase, facts: HostFacts, made: PlanInput<never>["made"], cluster: PlanInput<never>["cluster"], runtime: PlanInput<never>["runtime"], now: Date): PlanInput<never> {
+  #input(phase: AnyPhase, facts: HostFacts, made: PlanInput<never>["made"], cluster: PlanInput<never>["cluster"], now: Date): PlanInput<never> {
     const { config, host, pkg, assets } = this.#context;
     // Only what was asked for. That these outputs exist and fit is what `flow.ts` made sure of when the flow was written.
     const from = Object.fromEntries(phase.needs.map((need) => [need, this.#outputs.get(need)])) as never;
     const carried = pkg === undefined ? {} : { carried: { digest: pkg.indexDigest, path: pkg.path, read: (digest: Digest) => pkg.read(digest) } };
+    let summary: Promise<RuntimeSummary | undefined> | undefined;
+    const runtime = (): Promise<RuntimeSummary | undefined> => (summary ??= summarizeRuntime(this.#context, facts));
     return { config, facts, read: host, pkg: pkg?.index, ...carried, assets, cluster, runtime, from, made, now };
   }
 

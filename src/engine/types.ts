@@ -326,8 +326,8 @@ export interface PlanInput<In> {
   readonly cluster: ClusterReader | undefined;
   /** Asks an etcd who belongs to it; undefined where none of them answers. Absent where nothing may be asked. */
   readonly etcd?: (endpoints: readonly string[], files: EtcdFiles) => Promise<readonly EtcdMember[] | undefined>;
-  /** What CRI at the configured socket says of itself when the phase is planned; undefined when nothing answers there. */
-  readonly runtime: RuntimeSummary | undefined;
+  /** What CRI at the configured socket says of itself when the phase is planned; undefined when nothing answers there. Asked when wanted: it costs programs and connections. */
+  runtime(): Promise<RuntimeSummary | undefined>;
   /** Outputs of the phases named in `needs`. */
   readonly from: In;
   /** What an earlier run on this machine made: lets a plan tell its own things from found ones. */

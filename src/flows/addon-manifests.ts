@@ -9,7 +9,7 @@ export async function addonObjects(step: string, known: Pick<PlanInput<never>, "
   const made = { has: () => false };
   const machine = await decideMachine(config, facts, read, made);
   const { actions } = await addon.plan({
-    ...known, facts, made, pkg: undefined, cluster: undefined, runtime: undefined, now: read.now(),
+    ...known, facts, made, pkg: undefined, cluster: undefined, runtime: async () => undefined, now: read.now(),
     from: { node: { machine, kubeletFingerprint: "" } },
   });
   return actions.flatMap((action) => (action.kind === "object" && action.step === step ? [action.object] : []));

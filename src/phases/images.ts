@@ -3,7 +3,7 @@
  * first one opens, for the images of its static pods; the network and the addons not before the second, for their own. Those alone are loaded while the
  * control plane starts: they are small and bounded, and etcd, which waits for the same disk, must not starve beside gigabytes of applications.
  */
-import type { Action, Phase, PlanInput } from "../engine/types.ts";
+import type { Action, Phase, PlanInput, RuntimeSummary } from "../engine/types.ts";
 import { haproxyImage } from "../manifests/haproxy.ts";
 import { requiredImages, type ImageRole } from "../manifests/images.ts";
 import type { PackageImage } from "../package/types.ts";
@@ -16,11 +16,11 @@ export const images: Phase<"images", Record<never, never>, Record<never, never>>
   title: "Load the carried images into the container runtime",
   needs: [],
   async plan(input) {
-    const { config, pkg, runtime, assets } = input;
+    const { config, pkg, assets } = input;
     const socket = config.init.nodeRegistration.criSocket;
     const required = requiredImages(config);
     const pause = required.find((candidate) => candidate.role === "pause")?.reference;
-    const alias = pauseAlias(runtime, pause);
+    const alias = pauseAlias(await input.runtime(), pause);
     const carried = pkg?.images ?? [];
     const network = config.install.cni === "flannel" ? flannelImages(assets.text("bundle/cni/flannel.yaml")) : [];
     const gate = (references: readonly string[]): readonly string[] => references.flatMap((reference) => {
@@ -48,14 +48,14 @@ const inStaticPods: ReadonlySet<ImageRole> = new Set(["pause", "etcd", "kube-api
  */
 export async function loadActions(input: Pick<PlanInput<never>, "config" | "pkg" | "carried" | "runtime" | "read" | "now">, pause: string | undefined, late: readonly string[] = []): Promise<readonly Action[]> {
   const socket = input.config.init.nodeRegistration.criSocket;
-  const alias = pauseAlias(input.runtime, pause);
+  const alias = pauseAlias(await input.runtime(), pause);
   const images = (input.pkg?.images ?? []).map((carried) => image(socket, carried, carried.reference === pause && alias !== undefined ? [alias] : [], late.includes(carried.reference) ? { late: true } : {}));
   const record = await recordPackage(input);
   return [...images, ...(late.length > 0 ? record.map((file) => ({ ...file, late: true as const })) : record)];
 }
 
 /** A runtime that was there before us starts sandboxes from the pause image it is configured with; ours gets that name too, so nothing is pulled. */
-function pauseAlias(runtime: PlanInput<never>["runtime"], pause: string | undefined): string | undefined {
+function pauseAlias(runtime: RuntimeSummary | undefined, pause: string | undefined): string | undefined {
   return runtime?.sandboxImage !== undefined && runtime.sandboxImage !== "" && runtime.sandboxImage !== pause ? runtime.sandboxImage : undefined;
 }
 

@@ -14,9 +14,10 @@ export const existingChecks: readonly Check[] = [
   { name: "ExternalEtcdClientCertificates", severity: "error", verifies: "the files with which external etcd is asked exist", run: checkEtcdCertificates },
 ];
 
-function checkRuntime({ config, runtime, facts }: Input, machine: MachineDecisions): readonly Seen[] {
+async function checkRuntime({ config, runtime: ask, facts }: Input, machine: MachineDecisions): Promise<readonly Seen[]> {
   const socket = config.init.nodeRegistration.criSocket;
   if (!machine.ownRuntime) {
+    const runtime = await ask();
     if (runtime === undefined) return [{ message: `something listens at ${socket} but does not answer CRI`, hint: "The kubelet would start no pod with it. Look at that service's log; stop it (then kubestick installs containerd), or name another runtime with --cri-socket." }];
     if (runtime.name !== "containerd") return [{ message: `the running container runtime is ${runtime.name} ${runtime.version}, into which images cannot be loaded from this file`, hint: `Use containerd: stop and disable ${runtime.name} and run the same command again, so that the carried one is installed.` }];
     return [];
@@ -28,8 +29,10 @@ function checkRuntime({ config, runtime, facts }: Input, machine: MachineDecisio
 }
 
 /** containerd answers CRI's RuntimeConfig since 2.0. Ours does; of another one the kubelet then takes its own setting. */
-function checkRuntimeVersion({ runtime }: Input, machine: MachineDecisions): readonly Seen[] {
-  if (machine.ownRuntime || runtime?.name !== "containerd" || !/^v?[01]\./.test(runtime.version)) return [];
+async function checkRuntimeVersion({ runtime: ask }: Input, machine: MachineDecisions): Promise<readonly Seen[]> {
+  if (machine.ownRuntime) return [];
+  const runtime = await ask();
+  if (runtime?.name !== "containerd" || !/^v?[01]\./.test(runtime.version)) return [];
   return [{
     message: `the running containerd is ${runtime.version}, which does not tell the kubelet its cgroup driver (since 2.0)`,
     hint: "The kubelet uses systemd then. If containerd differs, pods are restarted over and over: set SystemdCgroup = true for runc in /etc/containerd/config.toml, or move to containerd 2.",

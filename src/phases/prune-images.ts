@@ -61,7 +61,8 @@ export function pruneImages({ socket, images, release }: PruneRequest): Phase<"p
 }
 
 /** Images without which nothing starts here, whoever owns them: those of the static pods, and the one every sandbox begins with. */
-async function neededReferences({ read, runtime }: Pick<PlanInput<never>, "read" | "runtime">): Promise<readonly { readonly reference: string; readonly by: string }[]> {
+async function neededReferences({ read, runtime: ask }: Pick<PlanInput<never>, "read" | "runtime">): Promise<readonly { readonly reference: string; readonly by: string }[]> {
+  const runtime = await ask();
   const containerd = "/etc/containerd/config.toml";
   const sandbox = /^\s*sandbox(?:_image)?\s*=\s*["']([^"']+)["']/m.exec((await read.readText(containerd)) ?? "")?.[1];
   return [

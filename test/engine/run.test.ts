@@ -150,7 +150,14 @@ describe("runFlow() phases", () => {
   test("tells plans what the runtime says of itself, and nothing where none answers", async () => {
     const { host, runtime, context } = bench();
     const seen: unknown[] = [];
-    const look = phase("look", { seen: (input) => { seen.push(input.runtime); } });
+    const look: AnyPhase = {
+      id: "look", title: "look", needs: [],
+      async plan(input) {
+        seen.push(await input.runtime());
+        assert.equal(await input.runtime(), seen.at(-1), "asked once for each plan");
+        return { actions: [], output: {} };
+      },
+    };
     await runAll(context(), look);
     host.openSockets.add("unix:///var/run/containerd/containerd.sock");
     await runAll(context(), look);

@@ -30,7 +30,7 @@ before(async () => {
 function input(absent: readonly string[], flags: ResolvedConfig["flags"] = {}): PlanInput<never> {
   const files = Object.fromEntries(Object.entries(supplied).filter(([path]) => !absent.some((name) => path.endsWith(`/${name}`))));
   return {
-    config: { ...config, flags }, facts: goldenFacts, read: new MemoryHost({ facts: goldenFacts, files }), pkg: undefined, assets: repositoryAssets, cluster: undefined, runtime: undefined,
+    config: { ...config, flags }, facts: goldenFacts, read: new MemoryHost({ facts: goldenFacts, files }), pkg: undefined, assets: repositoryAssets, cluster: undefined, runtime: async () => undefined,
     from: undefined as never, made: { has: () => false }, now,
   };
 }

@@ -58,7 +58,7 @@ export async function planFor(given: Case): Promise<{ readonly findings: readonl
     },
     made: { has: (id: string) => (given.made ?? []).includes(id) },
     now: given.now ?? new Date("2026-11-21T00:00:00Z"),
-    runtime: given.runtime,
+    runtime: async () => given.runtime,
   } as never);
   return { findings, actions };
 }

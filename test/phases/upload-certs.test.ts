@@ -23,7 +23,7 @@ async function plan({ host, cluster }: ReturnType<typeof machine>, certificateKe
   const golden = goldenConfig("default");
   const config: ResolvedConfig = { ...golden, ...(flags === undefined ? {} : { flags }), init: { ...golden.init, ...(certificateKey === undefined ? {} : { certificateKey }) } };
   const input: PlanInput<never> = {
-    config, facts: goldenFacts, read: host, pkg: undefined, assets: repositoryAssets, cluster: cluster.connect("admin"), runtime: undefined,
+    config, facts: goldenFacts, read: host, pkg: undefined, assets: repositoryAssets, cluster: cluster.connect("admin"), runtime: async () => undefined,
     from: undefined as never, made: { has: () => false }, now,
   };
   return await uploadCerts.plan(input);
