@@ -5,7 +5,7 @@ import type { Host, UnitState } from "./types.ts";
 export type Exec = Host["exec"];
 export type UnitCommand = Parameters<Host["unitCommand"]>[1];
 
-const properties = ["LoadState", "ActiveState", "SubState", "UnitFileState", "FragmentPath", "ExecStart", "MainPID", "NRestarts", "Result"];
+const properties = ["LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "FragmentPath", "ExecStart", "MainPID", "NRestarts", "Result"];
 
 /** containerd is given 90 s by systemd's own default; then systemctl says so itself, which is the better message. */
 const commandTimeoutMs = 150_000;
@@ -32,6 +32,7 @@ export function parseUnit(text: string): UnitState {
     sub: value.get("SubState") ?? "unknown",
     // static, alias and generated units cannot be enabled: somebody else starts them, so there is nothing left to do.
     enabled: ["enabled", "static", "alias", "generated"].includes(value.get("UnitFileState") ?? ""),
+    ...(value.get("NeedDaemonReload") === "yes" ? { outdated: true as const } : {}),
     ...(fragmentPath ? { fragmentPath } : {}),
     ...(program === undefined ? {} : { program }),
     ...(mainPid > 0 ? { mainPid } : {}),
@@ -46,7 +47,8 @@ export async function systemdAnswers(exec: Exec): Promise<boolean> {
 }
 
 export async function runUnitCommand(exec: Exec, name: string, command: UnitCommand): Promise<void> {
-  const result = await exec(["systemctl", "--no-ask-password", command, "--", name], { timeoutMs: commandTimeoutMs });
+  const quickly = command === "enable" || command === "disable" ? ["--no-reload"] : [];
+  const result = await exec(["systemctl", "--no-ask-password", ...quickly, command, "--", name], { timeoutMs: commandTimeoutMs });
   if (result.code === 0) return;
   throw new KubestickError({
     code: "UNIT_COMMAND_FAILED",

@@ -27,6 +27,8 @@ export interface UnitState {
   readonly sub: string;
   /** UnitFileState is `enabled` (or `static`, `alias`, which cannot be enabled). */
   readonly enabled: boolean;
+  /** Its files have changed since systemd read them (NeedDaemonReload). */
+  readonly outdated?: true;
   /** Path of the unit file systemd uses. */
   readonly fragmentPath?: string;
   /** Program of ExecStart, when known: tells our containerd from somebody else's. */
@@ -188,6 +190,7 @@ export interface Host extends HostReader {
   /** File, link or directory; missing is fine. A directory that is not empty needs `recursive`. */
   remove(path: string, options?: { readonly recursive?: boolean }): Promise<void>;
   daemonReload(): Promise<void>;
+  /** Enabling and disabling do not make systemd read its unit files again. */
   unitCommand(name: string, command: "start" | "restart" | "stop" | "enable" | "disable" | "reset-failed"): Promise<void>;
   loadModule(name: string): Promise<void>;
   setSysctl(key: string, value: string): Promise<void>;

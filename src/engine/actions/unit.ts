@@ -26,14 +26,19 @@ export const unit: Handler<UnitAction> = {
 
   async apply(action, { host, journal }) {
     const { name } = action;
-    // Always: unit files written a moment ago, or by a run that was killed before it came here, must be read.
-    await host.daemonReload();
-    const state = await host.unit(name);
+    let state = await host.unit(name);
+    // Unit files written a moment ago, or by a run that was killed before it came here, must be read. Only then: it takes a fifth of a second, which the start waits for.
+    if (!state.exists || state.outdated === true) {
+      await host.daemonReload();
+      state = await host.unit(name);
+    }
     if (!state.exists) throw absentUnit(name);
     const done: string[] = [];
     if (state.enabled !== action.enabled) {
       await host.unitCommand(name, action.enabled ? "enable" : "disable");
       done.push(action.enabled ? "enabled" : "disabled");
+      // Of a unit that runs, or that others refer to, systemd goes on telling what it read before.
+      if ((await host.unit(name)).enabled !== action.enabled) await host.daemonReload();
     }
     if (action.running) {
       const earlier = journal.fingerprint(action.id);
@@ -74,6 +79,7 @@ export const unit: Handler<UnitAction> = {
     }
     if (undo["enabled"] !== true && state.exists && state.enabled) {
       await host.unitCommand(name, "disable");
+      afterwards.reload = true;
       done.push("disabled");
     }
     if (done.length > 0) return { status: "removed", detail: done.join(", ") };
