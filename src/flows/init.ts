@@ -28,11 +28,11 @@ import { waitNode } from "../phases/wait-node.ts";
 
 /**
  * The first control-plane node. Images stand before the pods that are made from them, so that the kubelet never waits for one; manifests before the kubelet, as in
- * kubeadm. Keys are made and the control plane starts while images are loaded.
+ * kubeadm. Programs are written, keys are made and the control plane starts while images are loaded.
  */
 export const initFlow = flow("init")
   .add(preflight)
-  .add(node)
+  .add(node, { before: "images", lateBefore: "kubelet-start" })
   .add(images, { before: "kubelet-start", lateBefore: "cni" })
   .add(certs)
   .add(kubeconfig)

@@ -18,7 +18,7 @@ export { readJoinTarget } from "../phases/join-target.ts";
 
 export const workerJoinFlow = flow("join")
   .add(joinPreflight)
-  .add(node)
+  .add(node, { before: "images", lateBefore: "kubelet-start" })
   .add(images, { before: "kubelet-start" })
   .add(ha)
   .add(joinKubeletStart)
@@ -31,7 +31,7 @@ export const workerJoinFlow = flow("join")
  */
 export const controlPlaneJoinFlow = flow("join")
   .add(joinPreflight)
-  .add(node)
+  .add(node, { before: "images", lateBefore: "etcd-learner" })
   .add(images, { before: "etcd-learner" })
   .add(controlPlanePrepare)
   .add(checkEtcd)

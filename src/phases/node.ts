@@ -1,4 +1,7 @@
-/** Phase `node`: what kubeadm leaves to the reader. Kernel settings, the runtime, the kubelet's program and units, from what the file carries. */
+/**
+ * Phase `node`: what kubeadm leaves to the reader. Kernel settings, the runtime, the kubelet's program and units, from what the file carries. The runtime comes first, so
+ * that images can be loaded while the rest is written.
+ */
 import type { Action, Finding, Phase, PlanInput, SurveyPlace } from "../engine/types.ts";
 import type { PackageBinary } from "../package/types.ts";
 import { haproxyDirectory } from "../manifests/haproxy.ts";
@@ -34,10 +37,10 @@ export const node: Phase<"node", Record<never, never>, NodeOutput> = {
     const machine = await decideMachine(input.config, input.facts, input.read, input.made);
     const findings: Finding[] = [];
     const kernel = await planKernel(input, findings);
-    const binaries = planBinaries(input, machine);
     const runtime = machine.ownRuntime ? planRuntime(input, machine) : [];
     const { actions: kubelet, fingerprint: kubeletFingerprint } = planKubelet(input);
-    const actions: Action[] = [planSurvey(input, machine), ...(await planFix(input)), ...kernel, ...binaries, ...runtime, ...kubelet, ...planRoutes(input, machine)];
+    const late = [...planPrograms(input), ...kubelet, ...planRoutes(input, machine)].map((action) => ({ ...action, late: true as const }));
+    const actions: Action[] = [planSurvey(input, machine), ...(await planFix(input)), ...kernel, ...runtime, ...late];
     return { actions, output: { machine, kubeletFingerprint }, findings };
   },
 };
@@ -92,11 +95,9 @@ async function planKernel(input: PlanInput<unknown>, findings: Finding[]): Promi
   return actions;
 }
 
-/** With a runtime that was there before us, its programs stay as they are. */
-function planBinaries(input: PlanInput<unknown>, machine: MachineDecisions): Action[] {
-  return (input.pkg?.binaries ?? [])
-    .filter((binary) => machine.ownRuntime || !runtimeBinaries.includes(binary.name))
-    .map((binary) => payload(binary, { step: "binaries" }));
+/** All but those of the runtime: where one was there before us, its programs stay as they are. */
+function planPrograms({ pkg }: PlanInput<unknown>): Action[] {
+  return (pkg?.binaries ?? []).filter(({ name }) => !runtimeBinaries.includes(name)).map((binary) => payload(binary, { step: "binaries" }));
 }
 
 function planRuntime(input: PlanInput<unknown>, machine: MachineDecisions): Action[] {
@@ -110,6 +111,7 @@ function planRuntime(input: PlanInput<unknown>, machine: MachineDecisions): Acti
   const unitText = assets.text("bundle/systemd/containerd.service");
   const { criSocket } = config.init.nodeRegistration;
   return [
+    ...(pkg?.binaries ?? []).filter(({ name }) => runtimeBinaries.includes(name)).map((binary) => payload(binary, { step: "binaries" })),
     file("/etc/containerd/config.toml", 0o644, configuration, { step }),
     file(containerdUnitPath, 0o644, unitText, { step }),
     file("/etc/crictl.yaml", 0o644, fillTemplate(assets.text("bundle/crictl/crictl.yaml"), { ENDPOINT: criSocket }), { step }),
