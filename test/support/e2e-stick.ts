@@ -100,6 +100,12 @@ async function packingFrom(sources: Sources, { packer, carrier, cni, arch }: { r
   };
 }
 
+/** Folders that a machine packs from without any network: `images` for `--images`, `downloads` for the `--download-mirror` of each host. */
+export async function packingFolders(options: StickOptions = {}): Promise<{ readonly folder: string; readonly downloadHosts: readonly string[] }> {
+  const { folder, downloadHosts } = await sourcesFor(options);
+  return { folder, downloadHosts };
+}
+
 /** The stick in parts: the first as `program` on the host, its neighbours beside it, the last one under another name in `otherFolder`. */
 export async function putInParts(host: TestHost, stick: string, program: string, otherFolder: string): Promise<void> {
   const folder = mkdtempSync(join(cacheFolder(), "parts-"));
