@@ -19,20 +19,20 @@ export { readJoinTarget } from "../phases/join-target.ts";
 export const workerJoinFlow = flow("join")
   .add(joinPreflight)
   .add(node, { before: "images", lateBefore: "kubelet-start" })
-  .add(images, { before: "kubelet-start" })
+  .add(images, { before: "kubelet-start", lateBefore: "wait-node" })
   .add(ha)
   .add(joinKubeletStart)
   .add(kubeletWaitBootstrap)
   .add(joinWaitNode);
 
 /**
- * Everything but the kubelet's start is ready before it, so that it starts once; as a learner this node takes nothing from etcd until it can vote. Images are there
- * before the cluster hears of this node: a full disk is no member.
+ * Everything but the kubelet's start is ready before it, so that it starts once; as a learner this node takes nothing from etcd until it can vote. Images of static pods and
+ * applications are there before the cluster hears of this node, the others before it votes: a full disk is no member.
  */
 export const controlPlaneJoinFlow = flow("join")
   .add(joinPreflight)
   .add(node, { before: "images", lateBefore: "etcd-learner" })
-  .add(images, { before: "etcd-learner" })
+  .add(images, { before: "etcd-learner", lateBefore: "etcd-join" })
   .add(controlPlanePrepare)
   .add(checkEtcd)
   .add(etcdLearner)

@@ -2,6 +2,7 @@
  * Phase `images`: everything the package carries goes into the runtime, straight from the file; then the gates. The kubelet is not started before the
  * first one opens, for the images of its static pods; the network and the addons not before the second, for their own. Those alone are loaded while the
  * control plane starts: they are small and bounded, and etcd, which waits for the same disk, must not starve beside gigabytes of applications.
+ * A worker's kubelet waits for all that a worker runs; the control plane's images, which it carries for nobody, come while it starts.
  */
 import type { Action, Phase, PlanInput, RuntimeSummary } from "../engine/types.ts";
 import { haproxyImage } from "../manifests/haproxy.ts";
@@ -27,20 +28,28 @@ export const images: Phase<"images", Record<never, never>, Record<never, never>>
       const found = carried.find((candidate) => candidate.reference === reference);
       return found === undefined ? [reference] : [reference, digestReference(found)];
     });
-    const first = [...required.filter(({ role }) => inStaticPods.has(role)).map(({ reference }) => reference), ...(config.install.ha ? [haproxyImage] : []), ...(alias === undefined ? [] : [alias])];
-    const others = [...required.filter(({ role }) => !inStaticPods.has(role)).map(({ reference }) => reference), ...network];
+    const ofControlPlane = (role: string): boolean => controlPlaneRoles.has(role);
+    const always = [...(config.install.ha ? [haproxyImage] : []), ...(alias === undefined ? [] : [alias])];
+    const unused = config.install.ha ? [] : [haproxyImage];
+    if (config.joining?.role === "worker") {
+      const mine = [...required.map(({ reference }) => reference), ...network, ...always];
+      const foreign = carried.filter(({ role }) => ofControlPlane(role)).map(({ reference }) => reference);
+      const actions = [...(await loadActions(input, pause, [...foreign, ...unused])), wait("images", "The runtime has every image of this node", { type: "images", socket, references: gate(mine) }, 30_000)];
+      return { actions, output: {} };
+    }
+    const [first, others] = [true, false].map((early) => required.filter(({ role }) => (role === "pause" || ofControlPlane(role)) === early).map(({ reference }) => reference)) as [string[], string[]];
     return {
       actions: [
-        ...(await loadActions(input, pause, [...others, ...(config.install.ha ? [] : [haproxyImage])])),
-        wait("static-pod-images", "The runtime has every image of the static pods", { type: "images", socket, references: gate(first) }, 30_000),
-        wait("images", "The runtime has every image of this cluster", { type: "images", socket, references: gate(others) }, 30_000, { late: true }),
+        ...(await loadActions(input, pause, [...others, ...network, ...unused])),
+        wait("static-pod-images", "The runtime has every image of the static pods", { type: "images", socket, references: gate([...first, ...always]) }, 30_000),
+        wait("images", "The runtime has every image of this cluster", { type: "images", socket, references: gate([...others, ...network]) }, 30_000, { late: true }),
       ],
       output: {},
     };
   },
 };
 
-const inStaticPods: ReadonlySet<ImageRole> = new Set(["pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]);
+const controlPlaneRoles: ReadonlySet<string> = new Set<ImageRole>(["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]);
 
 /**
  * All that the package carries. `pause`: its image that sandboxes start from. `late`: references that are wanted after the others. The record of packages

@@ -17,7 +17,7 @@ import { startStopwatch } from "../stopwatch.ts";
 import type { EtcdFiles, EtcdMemberAction } from "../types.ts";
 import type { Handler, Observation } from "./handler.ts";
 
-const intervalMs = 500;
+const intervalMs = 250;
 
 /** What passes: another node joins, a member restarts, the learner still copies. */
 const passing: ReadonlySet<string> = new Set([
@@ -104,8 +104,8 @@ interface Silence {
 }
 
 const answerTimeoutMs = 700;
-/** A member that has been told of its name serves within milliseconds. */
-const silenceMs = 1000;
+/** A member that has been told of its name serves within milliseconds. On a slow disk it may be later, and is started anew for nothing: that costs two seconds, and nobody counts on it yet. */
+const silenceMs = 500;
 /** A member that does not serve at this address, because its flags say so, is promoted as kubeadm does: etcd itself knows whether it has the data. */
 const serveTimeoutMs = 60_000;
 
