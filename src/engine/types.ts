@@ -185,6 +185,8 @@ export type Probe =
   | { readonly type: "runtime"; readonly socket: string }
   /** CRI has every reference; the failure names the absent ones. Certain at once, no waiting. */
   | { readonly type: "images"; readonly socket: string; readonly references: readonly string[] }
+  /** What runs of these pods of kube-system was created so many seconds ago. */
+  | { readonly type: "container-age"; readonly socket: string; readonly pods: readonly string[]; readonly seconds: number }
   /** GET answers 200. `ca` is a path of a PEM bundle; absent = certificate not verified (loopback components with self-signed certificates). */
   | { readonly type: "http"; readonly url: string; readonly component: string; readonly ca?: string; readonly certificate?: string; readonly key?: string; readonly socket: string }
   /** Another program has written this file, and it is not empty. */

@@ -4,8 +4,11 @@
  * The kubelet of a control plane asks the API server that it starts itself. Until that one serves, each of its clients fails a few times (refused,
  * then `Unauthorized`) and waits twice as long before each next try: the request for a certificate up to 32 s, the registration 7 s, the list
  * of its pods 30 s. Started anew once the API server is ready, it does all of it at once; the static pods run on meanwhile.
+ *
+ * What has run for ten seconds when a kubelet starts, it takes for started (since 1.35, prober/worker.go); of what is younger it waits for the startup
+ * probe once more, and tells that it is Ready ten to twenty seconds later. So a second or two of patience before saves ten after.
  */
-import type { Action, Phase } from "../engine/types.ts";
+import type { Action, Phase, WaitAction } from "../engine/types.ts";
 import { localEndpoint } from "../manifests/endpoints.ts";
 import { kubeletDirectory } from "../manifests/names.ts";
 import { fingerprint, unit, wait } from "./actions.ts";
@@ -13,6 +16,10 @@ import { bootstrapKubeconfigPath, joiningOf } from "./join-preflight.ts";
 import { hasOwnCertificate } from "./join-kubelet-start.ts";
 import { kubeletConfPath } from "./kubeconfig.ts";
 import { kubeletHealthWaits } from "./kubelet-health.ts";
+import { staticPodRefs } from "./wait-node.ts";
+
+/** Between the creation of a container and its start lie some tenths of a second. */
+const settledSeconds = 10.5;
 
 export const kubeletWaitBootstrap: Phase<"kubelet-wait-bootstrap", Record<never, never>, Record<never, never>> = {
   id: "kubelet-wait-bootstrap",
@@ -20,12 +27,16 @@ export const kubeletWaitBootstrap: Phase<"kubelet-wait-bootstrap", Record<never,
   needs: [],
   async plan({ config, read }) {
     const { timeouts, nodeRegistration } = config.init;
+    // etcd is the youngest where it was started anew, and alone in being told of late.
+    const pods = staticPodRefs(config).map(({ name }) => name).filter((name) => !name.startsWith("etcd-"));
+    const settled: WaitAction = { ...wait("static-pods/settled", "The static pods have run for ten seconds", { type: "container-age", socket: nodeRegistration.criSocket, pods, seconds: settledSeconds }, 15_000), onlyOrder: true };
     const socket = nodeRegistration.criSocket;
     const bootstrap = joiningOf(config).role === "control-plane" && !(await hasOwnCertificate(read)) ? await read.readText(bootstrapKubeconfigPath) : undefined;
     const actions: readonly Action[] = [
       ...kubeletHealthWaits(config),
       ...(bootstrap === undefined ? [] : [
         wait("kube-apiserver/ready", "The API server of this node is ready", { type: "api", url: localEndpoint(config), path: "/readyz", socket }, timeouts.controlPlaneComponentHealthCheck),
+        ...(config.install.waitFor === "system" ? [settled] : []),
         unit("kubelet.service", fingerprint(bootstrap), { key: "bootstrap", why: "so that it asks the API server at once, which was not there before" }),
       ]),
       wait("kubelet-certificate", "The kubelet has its certificate", { type: "kubelet-certificate", kubeconfig: kubeletConfPath, node: nodeRegistration.name, socket }, timeouts.tlsBootstrap),

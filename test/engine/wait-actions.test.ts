@@ -4,6 +4,7 @@ import { KubestickError } from "../../src/errors.ts";
 import type { Diagnosis, RunContext } from "../../src/engine/context.ts";
 import type { Action, Probe } from "../../src/engine/types.ts";
 import { actionsOf } from "./laws.ts";
+import type { MemoryHost } from "../support/memory-host.ts";
 import { bench } from "./one-phase.ts";
 
 const socket = "unix:///run/containerd/containerd.sock";
@@ -136,6 +137,23 @@ describe("probes", () => {
     const up = made.host.now().getTime() + 2000;
     made.runtime.answers = () => made.host.now().getTime() >= up;
     assert.ok((await made.run([wait({ type: "images", socket, references: [] })])).outcome.ok);
+  });
+
+  test("container-age waits for what runs of the named pods, and for nothing else", async () => {
+    const probe: Probe = { type: "container-age", socket, pods: ["kube-apiserver-cp1"], seconds: 10 };
+    assert.equal((await once(probe)).elapsed, 0);
+    const container = (host: MemoryHost, pod: string, seconds: number, state: "running" | "exited" = "running") =>
+      ({ id: pod, sandboxId: "s", name: "c", pod, namespace: "kube-system", attempt: 0, state, createdAt: new Date(host.now().getTime() - seconds * 1000), exitCode: 0, reason: "", message: "", logPath: "" });
+    const elapsed = async (...ages: readonly [string, number, ("running" | "exited")?][]): Promise<number> => {
+      const made = bench();
+      made.runtime.containers.push(...ages.map(([pod, seconds, state]) => container(made.host, pod, seconds, state)));
+      const started = made.host.now().getTime();
+      assert.ok((await made.run([wait(probe, 20_000)])).outcome.ok);
+      return made.host.now().getTime() - started;
+    };
+    assert.equal(await elapsed(["kube-apiserver-cp1", 4], ["etcd-cp1", 1]), 6000);
+    assert.equal(await elapsed(["kube-apiserver-cp1", 30], ["kube-apiserver-cp1", 1, "exited"]), 0);
+    assert.equal((await once(probe, {}, ({ host, runtime }) => { runtime.containers.push(container(host, "kube-apiserver-cp1", 2.5)); })).told, "last answer: kube-apiserver-cp1 has run for 3 s of 10");
   });
 
   test("file needs something in it", async () => {

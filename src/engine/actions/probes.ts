@@ -20,6 +20,7 @@ const asks: { readonly [Type in Probe["type"]]: Ask<Type> } = {
   package: askPackage,
   runtime: askRuntime,
   images: askImages,
+  "container-age": askContainerAge,
   http: askHttp,
   file: askFile,
   api: askApi,
@@ -49,6 +50,7 @@ export function nextStepFor(probe: Probe): string {
     case "package": return "Copy the file again, and compare its sha256sum with that of the original";
     case "runtime": return "Look at the container runtime: systemctl status containerd; journalctl -u containerd -n 50";
     case "images": return "Make a package that has them: kubestick pack --image REF; or load them into the runtime by hand";
+    case "container-age": return "Look at the containers: crictl ps -a";
     case "http": return `Look at ${probe.component}: ${probe.component === "kubelet" ? "systemctl status kubelet; journalctl -xeu kubelet" : `crictl ps -a --name ${probe.component}`}`;
     case "file": return `Look at ${probe.writer}: crictl ps -a --name ${probe.writer}`;
     case "api": return "Look at the API server and etcd: crictl ps -a; journalctl -xeu kubelet";
@@ -90,6 +92,13 @@ async function askImages({ socket, references }: ProbeOf<"images">, { clients }:
       details: absent,
     }),
   };
+}
+
+async function askContainerAge({ socket, pods, seconds }: ProbeOf<"container-age">, { clients, host }: ActionContext): Promise<ProbeAnswer> {
+  const running = (await clients.runtime(socket).containers()).filter(({ state, namespace, pod }) => state === "running" && namespace === "kube-system" && pods.includes(pod));
+  const now = host.now().getTime();
+  const young = running.map(({ pod, createdAt }) => ({ pod, age: (now - createdAt.getTime()) / 1000 })).filter(({ age }) => age < seconds);
+  return young.length === 0 ? { ready: true } : { ready: false, reason: young.map(({ pod, age }) => `${pod} has run for ${Math.max(0, Math.floor(age))} s of ${seconds}`).join("; ") };
 }
 
 async function askHttp(probe: ProbeOf<"http">, context: ActionContext): Promise<ProbeAnswer> {
