@@ -6,7 +6,7 @@
  * of its pods 30 s. Started anew once the API server is ready, it does all of it at once; the static pods run on meanwhile.
  *
  * What has run for ten seconds when a kubelet starts, it takes for started (since 1.35, prober/worker.go); of what is younger it waits for the startup
- * probe once more, and tells that it is Ready ten to twenty seconds later. So a second or two of patience before saves ten after.
+ * probe once more, and tells that it is Ready ten to twenty seconds later. So a few seconds of patience before save more after.
  */
 import type { Action, Phase, WaitAction } from "../engine/types.ts";
 import { localEndpoint } from "../manifests/endpoints.ts";
@@ -27,8 +27,7 @@ export const kubeletWaitBootstrap: Phase<"kubelet-wait-bootstrap", Record<never,
   needs: [],
   async plan({ config, read }) {
     const { timeouts, nodeRegistration } = config.init;
-    // etcd is the youngest where it was started anew, and alone in being told of late.
-    const pods = staticPodRefs(config).map(({ name }) => name).filter((name) => !name.startsWith("etcd-"));
+    const pods = staticPodRefs(config).map(({ name }) => name);
     const settled: WaitAction = { ...wait("static-pods/settled", "The static pods have run for ten seconds", { type: "container-age", socket: nodeRegistration.criSocket, pods, seconds: settledSeconds }, 15_000), onlyOrder: true };
     const socket = nodeRegistration.criSocket;
     const bootstrap = joiningOf(config).role === "control-plane" && !(await hasOwnCertificate(read)) ? await read.readText(bootstrapKubeconfigPath) : undefined;
