@@ -5,7 +5,7 @@ import type { Host, UnitState } from "./types.ts";
 export type Exec = Host["exec"];
 export type UnitCommand = Parameters<Host["unitCommand"]>[1];
 
-const properties = ["LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "FragmentPath", "ExecStart", "MainPID", "NRestarts", "Result"];
+const properties = ["LoadState", "ActiveState", "SubState", "UnitFileState", "FragmentPath", "ExecStart", "MainPID", "NRestarts", "Result"];
 
 /** containerd is given 90 s by systemd's own default; then systemctl says so itself, which is the better message. */
 const commandTimeoutMs = 150_000;
@@ -32,7 +32,6 @@ export function parseUnit(text: string): UnitState {
     sub: value.get("SubState") ?? "unknown",
     // static, alias and generated units cannot be enabled: somebody else starts them, so there is nothing left to do.
     enabled: ["enabled", "static", "alias", "generated"].includes(value.get("UnitFileState") ?? ""),
-    ...(value.get("NeedDaemonReload") === "yes" ? { outdated: true as const } : {}),
     ...(fragmentPath ? { fragmentPath } : {}),
     ...(program === undefined ? {} : { program }),
     ...(mainPid > 0 ? { mainPid } : {}),

@@ -27,8 +27,6 @@ export interface UnitState {
   readonly sub: string;
   /** UnitFileState is `enabled` (or `static`, `alias`, which cannot be enabled). */
   readonly enabled: boolean;
-  /** Its files have changed since systemd read them (NeedDaemonReload). */
-  readonly outdated?: true;
   /** Path of the unit file systemd uses. */
   readonly fragmentPath?: string;
   /** Program of ExecStart, when known: tells our containerd from somebody else's. */

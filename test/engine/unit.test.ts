@@ -15,12 +15,19 @@ async function told({ host, run }: Bench, program: string): Promise<readonly str
   return host.ledger.writes.slice(before).filter((write) => write.startsWith("systemctl")).map((write) => write.slice("systemctl ".length));
 }
 
-test("a new unit is enabled and started; systemd reads its files again only when they have changed since", async () => {
+test("a new unit is enabled before systemd reads its files again, so that it reads them once", async () => {
   const on = bench();
-  assert.deepEqual(await told(on, "/bin/one"), ["enable a.service", "start a.service"]);
+  assert.deepEqual(await told(on, "/bin/one"), ["enable a.service", "daemon-reload", "start a.service"]);
   assert.deepEqual(await told(on, "/bin/one"), []);
   assert.deepEqual(await told(on, "/bin/two"), ["daemon-reload", "restart a.service"]);
   assert.equal(on.host.units.program("a.service"), "/bin/two");
+});
+
+test("a file over one that systemd holds is read before the unit starts from it", async () => {
+  const on = bench({ files: { "/usr/lib/systemd/system/a.service": { content: text("/bin/theirs"), mode: 0o644 } } });
+  await on.host.unitCommand("a.service", "enable");
+  assert.deepEqual(await told(on, "/bin/one"), ["daemon-reload", "start a.service"]);
+  assert.equal(on.host.units.program("a.service"), "/bin/one");
 });
 
 test("a file that a killed run has changed is read before the unit starts from it", async () => {

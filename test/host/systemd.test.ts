@@ -34,11 +34,6 @@ describe("systemd", () => {
     assert.deepEqual({ exists, enabled, active }, { exists: false, enabled: false, active: "inactive" });
   });
 
-  test("parseUnit() says when systemd has not read what the files say now", () => {
-    assert.equal(parseUnit(`${running}NeedDaemonReload=yes\n`).outdated, true);
-    assert.ok(!("outdated" in parseUnit(`${running}NeedDaemonReload=no\n`)));
-  });
-
   test("parseUnit() calls static units enabled and masked or disabled ones not", () => {
     const enabled = (state: string): boolean => parseUnit(`LoadState=loaded\nUnitFileState=${state}\n`).enabled;
     assert.deepEqual(["enabled", "static", "alias", "disabled", "masked", "enabled-runtime"].map(enabled), [true, true, true, false, false, false]);

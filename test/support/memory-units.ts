@@ -8,7 +8,6 @@ interface Loaded {
   readonly path: string;
   readonly program: string | undefined;
   readonly installable: boolean;
-  readonly text: string;
 }
 
 interface Running {
@@ -46,7 +45,6 @@ export class MemoryUnits {
       active: running?.active ?? "inactive",
       sub: running?.sub ?? "dead",
       enabled: loaded !== undefined && (this.#enabled.has(name) || !loaded.installable),
-      ...(loaded === undefined || loaded.text === this.#text(loaded.path) ? {} : { outdated: true as const }),
       ...(loaded === undefined ? {} : { fragmentPath: loaded.path }),
       ...(loaded?.program === undefined ? {} : { program: loaded.program }),
       ...(running !== undefined && running.active === "active" ? { mainPid: running.mainPid } : {}),
@@ -103,18 +101,14 @@ export class MemoryUnits {
     return Object.fromEntries(names.map((name) => [name, `${this.#running.get(name)?.active ?? "inactive"} ${this.#enabled.has(name) ? "enabled" : "disabled"} ${this.program(name) ?? ""}`.trim()]));
   }
 
-  #text(path: string): string | undefined {
-    const entry = this.#files.follow(path);
-    return entry?.type === "file" ? Buffer.from(entry.content).toString("utf8") : undefined;
-  }
-
   #load(name: string): Loaded | undefined {
     const known = this.#loaded.get(name);
     if (known !== undefined) return known;
     for (const directory of unitDirectories) {
-      const text = this.#text(`${directory}/${name}`);
-      if (text === undefined) continue;
-      const loaded = { path: `${directory}/${name}`, program: /^ExecStart=-?(\S+)/m.exec(text)?.[1], installable: text.includes("[Install]"), text };
+      const entry = this.#files.follow(`${directory}/${name}`);
+      if (entry?.type !== "file") continue;
+      const text = Buffer.from(entry.content).toString("utf8");
+      const loaded = { path: `${directory}/${name}`, program: /^ExecStart=-?(\S+)/m.exec(text)?.[1], installable: text.includes("[Install]") };
       this.#loaded.set(name, loaded);
       return loaded;
     }

@@ -26,30 +26,33 @@ export const unit: Handler<UnitAction> = {
 
   async apply(action, { host, journal }) {
     const { name } = action;
-    let state = await host.unit(name);
-    // Unit files written a moment ago, or by a run that was killed before it came here, must be read. Only then: it takes a fifth of a second, which the start waits for.
-    if (!state.exists || state.outdated === true) {
-      await host.daemonReload();
-      state = await host.unit(name);
-    }
-    if (!state.exists) throw absentUnit(name);
-    const done: string[] = [];
-    if (state.enabled !== action.enabled) {
+    const done = new Set<string>();
+    const enable = async (): Promise<void> => {
       await host.unitCommand(name, action.enabled ? "enable" : "disable");
-      done.push(action.enabled ? "enabled" : "disabled");
-      // Of a unit that runs, or that others refer to, systemd goes on telling what it read before.
-      if ((await host.unit(name)).enabled !== action.enabled) await host.daemonReload();
+      done.add(action.enabled ? "enabled" : "disabled");
+    };
+    const before = await host.unit(name);
+    if (before.exists && before.enabled !== action.enabled) await enable();
+    // Always: unit files written a moment ago, or by a run that was killed before it came here, must be read. systemd's own word for it (NeedDaemonReload) is not enough:
+    // it compares times, which a clock that was set spoils, and misses a file in /etc over one in /usr/lib that it holds.
+    await host.daemonReload();
+    const state = await host.unit(name);
+    if (!state.exists) throw absentUnit(name);
+    if (state.enabled !== action.enabled) {
+      // systemd knew it by another file before.
+      await enable();
+      await host.daemonReload();
     }
     if (action.running) {
       const earlier = journal.fingerprint(action.id);
       const command = runs(state) ? "restart" : "start";
       await host.unitCommand(name, command);
-      done.push(command === "start" ? "started" : earlier !== undefined && !startedAs(action, earlier) ? "restarted: configuration changed" : "restarted");
+      done.add(command === "start" ? "started" : earlier !== undefined && !startedAs(action, earlier) ? "restarted: configuration changed" : "restarted");
     } else if (runs(state)) {
       await host.unitCommand(name, "stop");
-      done.push("stopped");
+      done.add("stopped");
     }
-    return { what: "started", detail: done.join(", ") || "configured", fingerprint: fingerprintOf(action) };
+    return { what: "started", detail: [...done].join(", ") || "configured", fingerprint: fingerprintOf(action) };
   },
 
   async verify(action, context) {
