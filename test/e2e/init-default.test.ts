@@ -63,6 +63,20 @@ scenario("init on a bare airgapped host", ({ boot }) => {
     }
   });
 
+  test("a pod that names the published digest starts without a pull", async () => {
+    const { platforms } = JSON.parse(await host.check(["./kubestick", "package", "inspect", "-o", "json"])) as { platforms: { images: { reference: string; digest: string }[] }[] };
+    const { digest } = platforms[0]?.images.find(({ reference }) => reference === WEB_IMAGE) ?? assert.fail();
+    const image = `${WEB_IMAGE.slice(0, WEB_IMAGE.lastIndexOf(":"))}@${digest}`;
+    await kubectl(host, ["run", "by-digest", `--image=${image}`, "--restart=Never", "--overrides", JSON.stringify({ spec: { terminationGracePeriodSeconds: 0, tolerations: [{ operator: "Exists" }] } })]);
+    const started = await kubectl(host, ["wait", "--for=condition=Ready", "pod/by-digest", "--timeout=60s"]);
+    const events = JSON.parse((await kubectl(host, ["get", "events", "--field-selector", "involvedObject.name=by-digest", "-o", "json"])).stdout) as { items: { reason: string; message: string }[] };
+    const told = events.items.map(({ reason, message }) => `${reason}: ${message}`);
+    assert.equal(started.code, 0, told.join("\n"));
+    assert.ok(told.some((line) => line.startsWith("Pulled:") && line.includes("already present")), told.join("\n"));
+    assert.ok(!told.some((line) => line.startsWith("Pulling:")), told.join("\n"));
+    await kubectl(host, ["delete", "pod", "by-digest", "--wait"]);
+  });
+
   test("init again changes nothing and is quick", async (t) => {
     const before = await endState(host);
     const again = await initOk(host);
