@@ -28,16 +28,17 @@ export const images: Phase<"images", Record<never, never>, Record<never, never>>
       const found = carried.find((candidate) => candidate.reference === reference);
       return found === undefined ? [reference] : [reference, digestReference(found)];
     });
-    const ofControlPlane = (role: string): boolean => controlPlaneRoles.has(role);
     const always = [...(config.install.ha ? [haproxyImage] : []), ...(alias === undefined ? [] : [alias])];
     const unused = config.install.ha ? [] : [haproxyImage];
     if (config.joining?.role === "worker") {
       const mine = [...required.map(({ reference }) => reference), ...network, ...always];
-      const foreign = carried.filter(({ role }) => ofControlPlane(role)).map(({ reference }) => reference);
+      const foreign = carried.filter(({ role }) => controlPlaneRoles.has(role)).map(({ reference }) => reference);
       const actions = [...(await loadActions(input, pause, [...foreign, ...unused])), wait("images", "The runtime has every image of this node", { type: "images", socket, references: gate(mine) }, 30_000)];
       return { actions, output: {} };
     }
-    const [first, others] = [true, false].map((early) => required.filter(({ role }) => (role === "pause" || ofControlPlane(role)) === early).map(({ reference }) => reference)) as [string[], string[]];
+    const inStaticPods = (role: ImageRole): boolean => role === "pause" || controlPlaneRoles.has(role);
+    const first = required.filter(({ role }) => inStaticPods(role)).map(({ reference }) => reference);
+    const others = required.filter(({ role }) => !inStaticPods(role)).map(({ reference }) => reference);
     return {
       actions: [
         ...(await loadActions(input, pause, [...others, ...network, ...unused])),

@@ -1,4 +1,4 @@
-/** Phase `kubelet-start`: the kubelet's three files in kubeadm's order, then the kubelet. By now every image is in the runtime. */
+/** Phase `kubelet-start`: the kubelet's three files in kubeadm's order, then the kubelet. By now every image of what it starts by itself is in the runtime. */
 import type { Action, Phase, PlanInput } from "../engine/types.ts";
 import type { HostReader } from "../host/types.ts";
 import { instanceConfigText, kubeletFiles, kubeletFlagsText, nodeKubeletConfiguration } from "../manifests/kubelet.ts";

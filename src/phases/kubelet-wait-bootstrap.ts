@@ -27,9 +27,9 @@ export const kubeletWaitBootstrap: Phase<"kubelet-wait-bootstrap", Record<never,
   needs: [],
   async plan({ config, read }) {
     const { timeouts, nodeRegistration } = config.init;
-    const pods = staticPodRefs(config).map(({ name }) => name);
-    const settled: WaitAction = { ...wait("static-pods/settled", "The static pods have run for ten seconds", { type: "container-age", socket: nodeRegistration.criSocket, pods, seconds: settledSeconds }, 15_000), onlyOrder: true };
     const socket = nodeRegistration.criSocket;
+    const pods = staticPodRefs(config).map(({ name }) => name);
+    const settled: WaitAction = { ...wait("static-pods/settled", "The static pods have run for ten seconds", { type: "container-age", socket, pods, seconds: settledSeconds }, 15_000), onlyOrder: true };
     const bootstrap = joiningOf(config).role === "control-plane" && !(await hasOwnCertificate(read)) ? await read.readText(bootstrapKubeconfigPath) : undefined;
     const actions: readonly Action[] = [
       ...kubeletHealthWaits(config),
