@@ -85,6 +85,7 @@ function focusOf(probe: Probe): (Omit<Focus, "startedAt"> & { readonly socket: s
   switch (probe.type) {
     case "package":
     case "images":
+    case "container-age":
     case "etcd-version":
       return undefined;
     case "runtime":
