@@ -33,8 +33,11 @@ test("what others write meanwhile stays", async () => {
   assert.equal(after, "127.0.0.1 localhost\n192.0.2.7 new\n");
 });
 
-test("a last line without an end gets one, and a file of ours alone goes", async () => {
-  assert.deepEqual(await cycle({ [path]: "127.0.0.1 localhost" }), [`127.0.0.1 localhost\n${wanted}\n`, "127.0.0.1 localhost\n"]);
+test("a last line without an end gets one for as long as ours follows it, and a file of ours alone goes", async () => {
+  const unended = "127.0.0.1 localhost";
+  assert.deepEqual(await cycle({ [path]: unended }), [`${unended}\n${wanted}\n`, unended]);
+  const [, after] = await cycle({ [path]: unended }, async (host) => { await host.writeFile(path, `${(await host.readText(path)) ?? ""}192.0.2.7 new\n`, { mode: 0o644 }); });
+  assert.equal(after, `${unended}\n192.0.2.7 new\n`);
   assert.deepEqual(await cycle({}), [`${wanted}\n`, undefined]);
 });
 

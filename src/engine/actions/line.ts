@@ -12,14 +12,15 @@ export const line: Handler<LineAction> = {
   verify: observe,
 
   async record({ path, line: wanted }, { host }) {
-    return { path, line: wanted, was: (await host.stat(path)) === undefined ? "absent" : "file" };
+    const content = await host.readText(path);
+    return { path, line: wanted, was: (await host.stat(path)) === undefined ? "absent" : "file", ...(isUnended(content) ? { unended: true } : {}) };
   },
 
   async apply({ path, line: wanted }, { host }) {
     const found = await host.stat(path);
     if (found !== undefined && found.type !== "file") throw notAFile(path, found.type, wanted);
     const before = (await host.readText(path)) ?? "";
-    const content = `${before}${before === "" || before.endsWith("\n") ? "" : "\n"}${wanted}\n`;
+    const content = `${before}${isUnended(before) ? "\n" : ""}${wanted}\n`;
     await host.writeFile(path, content, found === undefined ? { mode: 0o644 } : { mode: found.mode, uid: found.uid, gid: found.gid });
     return found === undefined ? { what: "created", detail: `created ${modeText(0o644)} with the line "${wanted}"` } : { what: "changed", detail: `added the line "${wanted}"` };
   },
@@ -30,7 +31,9 @@ export const line: Handler<LineAction> = {
     const content = await host.readText(path);
     const found = await host.stat(path);
     if (content === undefined || found === undefined || !linesOf(content).includes(ours)) return { status: "removed", detail: "its line is gone already" };
-    const rest = linesOf(content).filter((each) => each !== ours).join("\n");
+    const kept = linesOf(content).filter((each) => each !== ours).join("\n");
+    // Whoever wrote something after our line relies on the end that it gave the line before.
+    const rest = undo["unended"] === true && content.endsWith(`\n${ours}\n`) ? kept.slice(0, -1) : kept;
     if (undo["was"] === "absent" && rest.trim() === "") {
       await host.remove(path);
       return { status: "removed", detail: "removed" };
@@ -48,6 +51,11 @@ async function observe({ path, line: wanted }: LineAction, { host }: ActionConte
 
 function linesOf(content: string): readonly string[] {
   return content.split("\n");
+}
+
+/** Its last line has no line break at its end. */
+function isUnended(content: string | undefined): boolean {
+  return content !== undefined && content !== "" && !content.endsWith("\n");
 }
 
 function notAFile(path: string, type: string, wanted: string): KubestickError {
