@@ -189,6 +189,12 @@ export const diagnosisPatterns: readonly DiagnosisPattern[] = [
     summary: "{subject} cannot start: $3", next: "Make the path, or take the volume out of the manifest in /etc/kubernetes/manifests", certainAfter: threeTries,
   },
   {
+    id: "container-transient", where: "kubelet-log",
+    pattern: /failed to "StartContainer" for "([^"]+)" with (?:RunContainerError|CreateContainerError|CreateContainerConfigError): "(.*?(?:services have not yet been read at least once|failed to sync \S+ cache|name ".*?" is reserved|context deadline exceeded|DeadlineExceeded|connection refused|transport is closing|ttrpc: closed).*?)"* pod=/, code: "CONTAINER_START_FAILED",
+    // A kubelet that has not read everything from the API server yet, whose watches wait up to 30 s before they ask again, or a runtime that is slow or restarts.
+    summary: "The container $1 of {subject} could not be started yet: $2", next: "journalctl -u kubelet -u containerd -n 50", certainAfter: "never",
+  },
+  {
     id: "container-start", where: "kubelet-log", pattern: /failed to "StartContainer" for "([^"]+)" with (?:RunContainerError|CreateContainerError|CreateContainerConfigError): "(.*?)"* pod=/, code: "CONTAINER_START_FAILED",
     summary: "The container $1 of {subject} cannot be started: $2", next: "Compare command, image and volumes in /etc/kubernetes/manifests; journalctl -u containerd -n 50", certainAfter: threeTries,
   },

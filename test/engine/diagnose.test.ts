@@ -7,6 +7,9 @@ import type { Probe, WaitAction } from "../../src/engine/types.ts";
 import { examples, type Example } from "./diagnose-examples.ts";
 import { ago, container, crashing, criLog, exited, klog, kubeletPid, look, manifestsOfAll, now, sandbox, type Scene, sceneHost, sceneRuntime, unreachable } from "./diagnose-scene.ts";
 
+/** What a wait that has to do with this component waits for: itself, or the node that its pod is on. */
+const waitFor = (component: string): Parameters<typeof look>[1] => (`/etc/kubernetes/manifests/${component}.yaml` in manifestsOfAll ? { component } : { node: "n1" });
+
 /** The example of a row, seen `times` times after `seconds` of waiting. */
 async function observe(row: DiagnosisPattern, example: Example, { times, seconds }: Threshold): Promise<NamedDiagnosis | undefined> {
   const base: Scene = { seconds, ...example.scene };
@@ -20,14 +23,13 @@ async function observe(row: DiagnosisPattern, example: Example, { times, seconds
     case "kubelet-log":
     case "node-log": {
       const kubeletLog = Array.from({ length: times }, (_, index) => ago((times - 1 - index) * (seconds / (times + 1)))).flatMap((at) => example.lines.map((line) => withHeader(line, at)));
-      return await look({ ...base, kubeletLog }, row.where === "node-log" ? { node: "n1" } : { component });
+      return await look({ ...base, kubeletLog }, row.where === "node-log" ? { node: "n1" } : waitFor(component));
     }
     case "container-exit": {
       const ended = exited(component, { attempt: times - 1, finishedAt: ago(Math.min(1, seconds)) });
       const others = ["etcd", "kube-apiserver"].filter((name) => name !== component).map((name) => container(name));
       const scene = { ...base, containers: [...others, ended], files: { ...manifestsOfAll, [ended.logPath]: criLog(...example.lines) } };
-      const control = `/etc/kubernetes/manifests/${component}.yaml` in manifestsOfAll;
-      return await look(scene, control ? { component } : { node: "n1" });
+      return await look(scene, waitFor(component));
     }
   }
 }
@@ -285,7 +287,7 @@ test("diagnoseWaits looks for what a probe waits for and closes its connection",
   const ask = diagnoseWaits(sceneHost(scene), (socket) => ({ ...sceneRuntime(scene), socket, close: async () => void (closed += 1) }));
   const action = (probe: Probe): WaitAction => ({ kind: "wait", id: "wait/x", title: "Wait", probe, timeoutMs: 1000 });
   const socket = "unix:///run/containerd/containerd.sock";
-  assert.equal(await ask(action({ type: "package" }), 1000), undefined);
+  assert.equal(await ask(action({ type: "package", onlyRead: false }), 1000), undefined);
   assert.equal(await ask(action({ type: "images", socket, references: [] }), 1000), undefined);
   assert.equal(await ask(action({ type: "runtime", socket }), 1000), undefined);
   for (const probe of [{ type: "http", url: "http://127.0.0.1:10248/healthz", component: "kubelet", socket }, { type: "api", url: "https://x", socket }, { type: "node-ready", node: "n1", socket }] as const) {
