@@ -21,10 +21,11 @@ import { dropRoute, isModuleLoaded, loadKernelModule, putRoute, readSysctl, writ
 import { readMounts, unmountPath } from "./mounts.ts";
 import { dropInterface, readInterfaces } from "./interfaces.ts";
 import { readPacketFilter } from "./packet-filter.ts";
-import { readUnit, readUnitLog, reloadDaemon, runUnitCommand } from "./systemd.ts";
+import { readUnit, readUnitLog, unitFiles } from "./systemd.ts";
 import type { FileStat, Host } from "./types.ts";
 
 export function nodeHost(): Host {
+  const units = unitFiles(execute);
   return {
     readFile: (path) => orAbsent("reading", path, async () => await readFile(path)),
     readText: (path) => orAbsent("reading", path, async () => await readFile(path, "utf8")),
@@ -43,17 +44,17 @@ export function nodeHost(): Host {
     unitLog: (name, lines) => readUnitLog(execute, name, lines),
     now: () => new Date(),
 
-    writeFile: writeAtomic,
+    writeFile: (path, content, options) => writeAtomic(path, content, options).finally(() => { units.changed(path); }),
     append: appendFlushed,
     flush: flushFile,
     chmod: async (path, mode) => {
       await chmod(path, mode).catch((error: unknown) => { throw hostFailure(`setting the mode of ${path}`, path, error); });
     },
     makeDirectory: makeDirectories,
-    symlink: linkAtomic,
-    remove,
-    daemonReload: () => reloadDaemon(execute),
-    unitCommand: (name, command) => runUnitCommand(execute, name, command),
+    symlink: (path, target) => linkAtomic(path, target).finally(() => { units.changed(path); }),
+    remove: (path, options) => remove(path, options).finally(() => { units.changed(path); }),
+    daemonReload: units.reload,
+    unitCommand: units.command,
     loadModule: (name) => loadKernelModule(execute, name),
     setSysctl: writeSysctl,
     replaceRoute: (route) => putRoute(execute, route),

@@ -12,7 +12,15 @@ const commandTimeoutMs = 150_000;
 
 export async function readUnit(exec: Exec, name: string): Promise<UnitState> {
   const shown = await answer(exec, ["systemctl", "show", `--property=${properties.join(",")}`, "--", name]);
-  return parseUnit(shown ?? "");
+  const state = parseUnit(shown ?? "");
+  if (!state.exists || state.enabled) return state;
+  // `show` tells what it was when systemd read the unit's files; `is-enabled` looks.
+  return { ...state, enabled: isEnabled((await answer(exec, ["systemctl", "is-enabled", "--", name])) ?? "") };
+}
+
+/** static, alias and generated units cannot be enabled: somebody else starts them, so there is nothing left to do. */
+function isEnabled(unitFileState: string): boolean {
+  return ["enabled", "static", "alias", "generated"].includes(unitFileState.trim());
 }
 
 /** From the text of `systemctl show`; an empty text is a machine without systemd. */
@@ -30,8 +38,7 @@ export function parseUnit(text: string): UnitState {
     exists: value.get("LoadState") === "loaded",
     active: value.get("ActiveState") ?? "unknown",
     sub: value.get("SubState") ?? "unknown",
-    // static, alias and generated units cannot be enabled: somebody else starts them, so there is nothing left to do.
-    enabled: ["enabled", "static", "alias", "generated"].includes(value.get("UnitFileState") ?? ""),
+    enabled: isEnabled(value.get("UnitFileState") ?? ""),
     ...(fragmentPath ? { fragmentPath } : {}),
     ...(program === undefined ? {} : { program }),
     ...(mainPid > 0 ? { mainPid } : {}),
@@ -45,7 +52,7 @@ export async function systemdAnswers(exec: Exec): Promise<boolean> {
   return Boolean((await answer(exec, ["systemctl", "show", "--property=Version", "--value"]))?.trim());
 }
 
-export async function runUnitCommand(exec: Exec, name: string, command: UnitCommand): Promise<void> {
+async function runUnitCommand(exec: Exec, name: string, command: UnitCommand): Promise<void> {
   const quickly = command === "enable" || command === "disable" ? ["--no-reload"] : [];
   const result = await exec(["systemctl", "--no-ask-password", ...quickly, command, "--", name], { timeoutMs: commandTimeoutMs });
   if (result.code === 0) return;
@@ -58,7 +65,7 @@ export async function runUnitCommand(exec: Exec, name: string, command: UnitComm
   });
 }
 
-export async function reloadDaemon(exec: Exec): Promise<void> {
+async function reloadDaemon(exec: Exec): Promise<void> {
   const result = await exec(["systemctl", "--no-ask-password", "daemon-reload"], { timeoutMs: commandTimeoutMs });
   if (result.code === 0) return;
   throw new KubestickError({
@@ -68,6 +75,41 @@ export async function reloadDaemon(exec: Exec): Promise<void> {
     next: "kubestick needs a machine that systemd has booted. See its state with: systemctl status",
     details: result.stderr.split("\n").filter(Boolean),
   });
+}
+
+export interface UnitFiles {
+  /** Something was written to, or taken from, this path. */
+  changed(path: string): void;
+  reload(): Promise<void>;
+  command(name: string, command: UnitCommand): Promise<void>;
+}
+
+const unitDirectories = /^(?:\/etc|\/run|\/usr\/lib|\/usr\/local\/lib|\/lib)\/systemd\//;
+
+/**
+ * systemd reads all unit files at once, which takes a quarter of a second, and a run that installs three units has written all their files before it starts the
+ * first: it reads them once. What others changed before this run is read by its first reload. What is newly enabled waits for the next boot anyway.
+ */
+export function unitFiles(exec: Exec): UnitFiles {
+  /** The reading that knows all changes; it may be under way. */
+  let reading: Promise<void> | undefined;
+  return {
+    // Also while systemd reads: it may have been past this file.
+    changed: (path) => { if (unitDirectories.test(path)) reading = undefined; },
+    reload: async () => {
+      const mine = (reading ??= reloadDaemon(exec));
+      try {
+        await mine;
+      } catch (error) {
+        if (reading === mine) reading = undefined;
+        throw error;
+      }
+    },
+    command: async (name, command) => {
+      // systemd keeps a unit that was wanted until it reads again.
+      await runUnitCommand(exec, name, command).finally(() => { if (command === "disable") reading = undefined; });
+    },
+  };
 }
 
 export async function readUnitLog(exec: Exec, name: string, lines: number): Promise<readonly string[]> {

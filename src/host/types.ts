@@ -187,6 +187,7 @@ export interface Host extends HostReader {
   symlink(path: string, target: string): Promise<void>;
   /** File, link or directory; missing is fine. A directory that is not empty needs `recursive`. */
   remove(path: string, options?: { readonly recursive?: boolean }): Promise<void>;
+  /** systemd has read its unit files as they are: nothing happens when this run made it read them and changed none since. */
   daemonReload(): Promise<void>;
   /** Enabling and disabling do not make systemd read its unit files again. */
   unitCommand(name: string, command: "start" | "restart" | "stop" | "enable" | "disable" | "reset-failed"): Promise<void>;

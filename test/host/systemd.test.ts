@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { KubestickError } from "../../src/errors.ts";
 import type { ExecResult } from "../../src/host/types.ts";
-import { parseUnit, readUnit, readUnitLog, reloadDaemon, runUnitCommand } from "../../src/host/systemd.ts";
+import { parseUnit, readUnit, readUnitLog, unitFiles } from "../../src/host/systemd.ts";
 
 const running = `LoadState=loaded
 ActiveState=active
@@ -45,12 +45,17 @@ describe("systemd", () => {
     assert.deepEqual(await readUnit(refused, "a.service"), { exists: false, active: "unknown", sub: "unknown", enabled: false, restarts: 0, result: "unknown" });
   });
 
-  test("runUnitCommand() fails with systemd's own words and the unit's last lines", async () => {
+  test("readUnit() believes the file system, not what systemd read once, that a unit is enabled", async () => {
+    const exec = (now: string) => replies({ show: { code: 0, stdout: running.replace("UnitFileState=enabled", "UnitFileState=disabled"), stderr: "" }, "is-enabled": { code: now === "disabled" ? 1 : 0, stdout: `${now}\n`, stderr: "" } });
+    assert.deepEqual([(await readUnit(exec("enabled"), "a.service")).enabled, (await readUnit(exec("disabled"), "a.service")).enabled], [true, false]);
+  });
+
+  test("a unit command fails with systemd's own words and the unit's last lines", async () => {
     const exec = replies({
       systemctl: { code: 1, stdout: "", stderr: "Job for a.service failed because the control process exited with error code.\nSee more.\n" },
       journalctl: { code: 0, stdout: "first\nexec: not found\n", stderr: "" },
     });
-    await assert.rejects(runUnitCommand(exec, "a.service", "start"), (error: unknown) => {
+    await assert.rejects(unitFiles(exec).command("a.service", "start"), (error: unknown) => {
       assert.ok(error instanceof KubestickError);
       assert.equal(error.code, "UNIT_COMMAND_FAILED");
       assert.match(error.happened, /^Job for a\.service failed/);
@@ -59,8 +64,59 @@ describe("systemd", () => {
     });
   });
 
-  test("reloadDaemon() fails with words where systemd does not run", async () => {
-    await assert.rejects(reloadDaemon(replies({ systemctl: { code: 1, stdout: "", stderr: "System has not been booted with systemd as init system (PID 1). Can't operate." } })), { code: "SYSTEMD_FAILED" });
+  test("a reload fails with words where systemd does not run", async () => {
+    await assert.rejects(unitFiles(replies({ systemctl: { code: 1, stdout: "", stderr: "System has not been booted with systemd as init system (PID 1). Can't operate." } })).reload(), { code: "SYSTEMD_FAILED" });
+  });
+
+  test("systemd reads its unit files once, and again when one of them has changed, a unit was disabled or the reading failed", async () => {
+    const said: string[] = [];
+    let fails = false;
+    const units = unitFiles(async (argv) => {
+      said.push(argv.filter((word) => !word.startsWith("-")).slice(1).join(" "));
+      return { code: fails ? 1 : 0, stdout: "", stderr: "" };
+    });
+    const reloads = async (): Promise<boolean> => {
+      const before = said.length;
+      await units.reload();
+      return said.slice(before).includes("daemon-reload");
+    };
+    assert.deepEqual([await reloads(), await reloads()], [true, false]);
+    units.changed("/etc/kubernetes/manifests/etcd.yaml");
+    assert.equal(await reloads(), false);
+    for (const path of ["/etc/systemd/system/a.service", "/usr/lib/systemd/system/a.service", "/run/systemd/system/a.service.d/b.conf"]) {
+      units.changed(path);
+      assert.deepEqual([await reloads(), await reloads()], [true, false], path);
+    }
+    await units.command("a.service", "enable");
+    await units.command("a.service", "start");
+    assert.equal(await reloads(), false);
+    await units.command("a.service", "disable");
+    assert.equal(await reloads(), true);
+    units.changed("/lib/systemd/system/a.service");
+    fails = true;
+    await assert.rejects(units.reload(), { code: "SYSTEMD_FAILED" });
+    fails = false;
+    assert.equal(await reloads(), true);
+  });
+
+  test("whoever asks while systemd reads its unit files waits for it, and a file that changes meanwhile is read again", async () => {
+    const { promise, resolve } = Promise.withResolvers<ExecResult>();
+    let readings = 0;
+    const order: string[] = [];
+    const units = unitFiles(async () => {
+      readings += 1;
+      return await promise;
+    });
+    const first = units.reload().then(() => { order.push("first"); });
+    const second = units.reload().then(() => { order.push("second"); });
+    await new Promise(setImmediate);
+    assert.deepEqual([readings, order], [1, []]);
+    units.changed("/etc/systemd/system/a.service");
+    const third = units.reload();
+    assert.equal(readings, 2);
+    resolve({ code: 0, stdout: "", stderr: "" });
+    await Promise.all([first, second, third]);
+    assert.deepEqual(order, ["first", "second"]);
   });
 
   test("readUnitLog() drops journalctl's remark that there is nothing", async () => {
