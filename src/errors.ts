@@ -61,3 +61,8 @@ export function errnoOf(value: unknown): string | undefined {
   const code = value instanceof Error ? (value as NodeJS.ErrnoException).code : undefined;
   return typeof code === "string" ? code : undefined;
 }
+
+/** With a full stop, so that another sentence can follow: what to type often ends in a command. */
+export function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

@@ -101,7 +101,7 @@ export function connectEtcd(credentials: ServerCredentials, options: EtcdOptions
     if (status === 200) return answer;
     const words = answer.message ?? answer.error ?? `HTTP ${status}`;
     const { code, next } = refusals.find((refusal) => words.includes(refusal.words)) ?? { code: "ETCD_REQUEST_FAILED", next: logs };
-    throw new KubestickError({ code, attempted, happened: `etcd on ${http.server} answered: ${words}`, next });
+    throw new KubestickError({ code, attempted, happened: `etcd on ${http.server} answered: ${words}.`, next });
   }
 
   return {

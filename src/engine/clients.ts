@@ -43,8 +43,11 @@ export function credentialsOf(context: Pick<RunContext, "config" | "kubeconfig">
   return identity === "kubelet" ? { path: kubeconfigPath(identity) } : { path: kubeconfigPath(identity), server: clusterServer(context.config) };
 }
 
-/** etcd's answers that another member would give as well. */
-const sameEverywhere: ReadonlySet<string> = new Set(["ETCD_LEARNER_BEHIND", "ETCD_LEARNER_LIMIT", "ETCD_MEMBER_EXISTS", "ETCD_MEMBER_NOT_FOUND", "ETCD_UNHEALTHY", "ETCD_DATABASE_FULL"]);
+/**
+ * etcd's answers that another member would give as well. Not that the cluster is unhealthy: each tells that of its own connections (server.go, `mayRemoveMember`), and
+ * one that was cut off may hold a peer for inactive, while messages pass, until a connection is made anew.
+ */
+const sameEverywhere: ReadonlySet<string> = new Set(["ETCD_LEARNER_BEHIND", "ETCD_LEARNER_LIMIT", "ETCD_MEMBER_EXISTS", "ETCD_MEMBER_NOT_FOUND", "ETCD_DATABASE_FULL"]);
 
 export function openClients(context: Pick<RunContext, "host" | "runtime" | "connect" | "connectEtcd" | "config" | "kubeconfig">): Clients {
   const runtimes = new Map<string, Runtime>();

@@ -425,11 +425,18 @@ export interface ResetInput {
   readonly cleanupTmpDir: boolean;
 }
 
-/** A phase of a reset: planned from what is there when its turn comes. Its actions are not journaled, and a failure does not end the run. */
+export interface ResetPlan {
+  readonly actions: readonly Action[];
+  readonly findings?: readonly Finding[];
+  /** When this action fails the reset ends there, because all that follows takes away what a second try needs; unless this check is ignored. `next`: how to go on without it. */
+  readonly needed?: { readonly action: string; readonly check: string; readonly next: string };
+}
+
+/** A phase of a reset: planned from what is there when its turn comes. Its actions are not journaled, and a failure does not end the run, unless the plan says so. */
 export interface ResetPhase {
   readonly id: string;
   readonly title: string;
-  readonly plan: (input: ResetInput) => Promise<{ readonly actions: readonly Action[]; readonly findings?: readonly Finding[] }>;
+  readonly plan: (input: ResetInput) => Promise<ResetPlan>;
   /** The journal is undone here, after the actions. */
   readonly undoesJournal?: true;
 }

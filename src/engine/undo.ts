@@ -7,7 +7,7 @@
  * that the same command can be run again.
  */
 import type { ClusterReader } from "../cluster/types.ts";
-import { KubestickError } from "../errors.ts";
+import { KubestickError, sentence } from "../errors.ts";
 import type { HostFacts } from "../host/types.ts";
 import { sandboxRemover } from "./actions/sandboxes.ts";
 import type { UndoContext } from "./actions/handler.ts";
@@ -20,7 +20,7 @@ import { judge } from "./findings.ts";
 import { openJournal } from "./journal.ts";
 import { finishedEvent, interrupted, toFailure, type RunOutcome } from "./outcome.ts";
 import { selectPhases } from "./select-phases.ts";
-import type { Action, ActionStatus, Finding, JournalEntry, ResetInput, ResetPhase, RunEvent, SurveyRecord } from "./types.ts";
+import type { Action, ActionStatus, Finding, JournalEntry, ResetInput, ResetPhase, ResetPlan, RunEvent, SurveyRecord } from "./types.ts";
 
 export type ResetContext = Pick<RunContext, "host" | "pkg" | "runtime" | "connect" | "connectEtcd" | "config" | "dryRun" | "signal" | "stateDirectory" | "lock" | "only" | "kubeconfig">
   & Partial<Pick<RunContext, "skipPhases" | "ignorePreflightErrors">>
@@ -121,11 +121,14 @@ class Reset {
     const started = host.now().getTime();
     const before = { ...this.#counts };
     this.#emit({ type: "phase-started", phase: phase.id, title: phase.title, ...place });
-    const { actions, findings = [] } = await this.#plan(phase, undo);
+    const { actions, findings = [], needed } = await this.#plan(phase, undo);
     this.#judge(phase.id, phase === this.#phases[0], findings, "all");
     for (const [at, action] of actions.entries()) {
       if (this.#context.signal.aborted) throw interrupted("reset", phase.id, actions.slice(at).map(({ id }) => id));
-      await this.#takeAway(phase.id, action, undo);
+      const failure = await this.#takeAway(phase.id, action, undo);
+      if (failure === undefined) continue;
+      if (needed?.action !== action.id) this.#failures.push({ id: action.id, error: failure });
+      else if (!this.#ignores(needed.check)) throw blocked(needed, failure);
     }
     if (phase.undoesJournal === true) await this.#undoJournal(phase.id, undo);
     this.#emit({
@@ -134,7 +137,7 @@ class Reset {
     });
   }
 
-  async #plan(phase: ResetPhase, { journal, clients }: UndoContext): Promise<{ readonly actions: readonly Action[]; readonly findings?: readonly Finding[] }> {
+  async #plan(phase: ResetPhase, { journal, clients }: UndoContext): Promise<ResetPlan> {
     const { host, dryRun, force, cleanupTmpDir, criSocket, certificatesDir, unmountFlags = [], etcdTimeoutMs = 30_000 } = this.#context;
     try {
       const facts = await host.facts();
@@ -194,19 +197,20 @@ class Reset {
     });
   }
 
-  async #takeAway(phase: string, action: Action, context: UndoContext): Promise<void> {
+  /** Resolves to what went wrong. */
+  async #takeAway(phase: string, action: Action, context: UndoContext): Promise<KubestickError | undefined> {
     const { id, kind } = action;
     const handler = handlerOf(kind);
     const tell = (status: ActionStatus, detail: string): void => { this.#emit({ type: "action", phase, id, kind, status, detail }); };
     try {
       const observed = await handler.observe(action, context, ignore);
-      if (observed.state === "same") return;
+      if (observed.state === "same") return undefined;
       if (this.#context.dryRun) {
         // Two phases need the same thing gone first; it goes once.
         if (!this.#planned.has(id)) tell("planned", observed.detail);
         this.#planned.add(id);
         this.#counts.changed += 1;
-        return;
+        return undefined;
       }
       if (handler.slow) tell("started", observed.detail);
       const applied = await handler.apply(action, context, ignore, observed);
@@ -214,8 +218,11 @@ class Reset {
       if (second?.state === "differs") throw comesBack(action, second.detail);
       this.#counts.changed += 1;
       tell("removed", applied.detail);
+      return undefined;
     } catch (thrown) {
-      this.#failed(phase, id, toFailure(thrown, `removing ${id}`), kind);
+      const failure = toFailure(thrown, `removing ${id}`);
+      tell("failed", failure.happened);
+      return failure;
     }
   }
 
@@ -294,6 +301,16 @@ async function undoContext(context: ResetContext): Promise<UndoContext> {
     planned: undefined, diagnose: undefined, httpGet, toYaml: JSON.stringify,
     sandboxes: sandboxRemover(), afterwards: { reload: false, restart: new Set() },
   };
+}
+
+function blocked({ check, next }: NonNullable<ResetPlan["needed"]>, { happened, next: cure, details }: KubestickError): KubestickError {
+  return new KubestickError({
+    code: "RESET_BLOCKED",
+    attempted: `resetting this machine (${check})`,
+    happened: `${happened} Nothing else was changed.`,
+    next: `${sentence(cure)} Then run the same command again. To go on in spite of it: --ignore-preflight-errors=${check}${next}`,
+    ...(details === undefined ? {} : { details }),
+  });
 }
 
 function incomplete(failures: readonly { readonly id: string; readonly error: KubestickError }[], stateDirectory: string): KubestickError | undefined {

@@ -9,6 +9,8 @@ const manifestPath = "/etc/kubernetes/manifests/etcd.yaml";
 export interface EtcdStanding {
   /** How this node leaves; undefined when there is nobody to leave. */
   readonly leave?: EtcdMemberAction;
+  /** Its member of etcd, as etcd calls it. */
+  readonly id?: string;
   /** The others could not go on without this node. */
   readonly danger?: Omit<Finding, "severity">;
   /** For the phase that removes the member. */
@@ -56,7 +58,7 @@ export async function etcdStanding({ read, etcd, etcdTimeoutMs, cluster, force }
     };
     return { danger, findings: [{ ...danger, severity: "warning", message: `${name} stays a member of etcd, because no majority is there to agree that it leaves` }] };
   }
-  return { leave: { kind: "etcd-member", id: `etcd-member/${name}`, state: "absent", name, peerUrl, endpoints, files, dataDirectory, timeoutMs: etcdTimeoutMs }, findings: [] };
+  return { leave: { kind: "etcd-member", id: `etcd-member/${name}`, state: "absent", name, peerUrl, endpoints, files, dataDirectory, timeoutMs: etcdTimeoutMs }, id: mine.id, findings: [] };
 }
 
 /** undefined: no API server answers. */

@@ -1,6 +1,7 @@
 /**
  * Reset phase `remove-etcd-member`: this node leaves the etcd of its cluster while it still runs, then its data goes. The only member of a
  * cluster has nobody to take leave of. The pod is stopped before: kubeadm deletes below a running etcd, which then writes its log again.
+ * A member that cannot leave although the others could let it go ends the reset: what follows takes its certificates, and nobody could try again.
  */
 import { parse } from "yaml";
 import type { HostReader } from "../host/types.ts";
@@ -24,7 +25,8 @@ export const removeEtcdMember: ResetPhase = {
     const path = known ?? (recorded ? "/var/lib/etcd" : undefined);
     const removals: readonly Action[] = survey !== undefined ? planContents(surveyed)
       : path !== undefined && (recorded || force || dryRun) ? emptied(path) : [];
-    return { actions: [...leave, ...(removals.length === 0 ? [] : [...(await planQuiet(input)), ...removals])], findings: standing?.findings ?? [] };
+    const needed = standing?.leave === undefined ? {} : { needed: { action: standing.leave.id, check: "EtcdMember", next: `; and then on another control plane: etcdctl member remove ${standing.id}` } };
+    return { ...needed, actions: [...leave, ...(removals.length === 0 ? [] : [...(await planQuiet(input)), ...removals])], findings: standing?.findings ?? [] };
   },
 };
 

@@ -69,6 +69,41 @@ test("a control plane whose etcd is dead and names nobody else leaves through th
   assert.deepEqual(asked, ["its own server"]);
 });
 
+test("a member that was cut off for a while and holds the cluster for unhealthy is not the only one to be asked", async () => {
+  const world = await joined();
+  const third = "https://192.0.2.13:2380";
+  world.etcd.members.push({ id: "c3", name: "cp3", peerUrls: [third], clientUrls: [third.replace("2380", "2379")], learner: false });
+  world.etcd.connected = (url) => url !== first;
+  const ran = await reset(world);
+  assert.ok(ran.outcome.ok, words(ran.outcome));
+  assert.deepEqual(members(world), [first, third]);
+});
+
+test("a member that the others cannot let go keeps all it needs to try again", async () => {
+  const world = await joined();
+  world.etcd.connected = () => false;
+  const from = world.host.ledger.writes.length;
+  const { outcome } = await reset(world, { etcdTimeoutMs: 1000 });
+  assert.equal(outcome.error?.code, "RESET_BLOCKED");
+  const mine = world.etcd.members.find(({ peerUrls }) => peerUrls.includes(peerUrl))?.id;
+  assert.match(outcome.error.happened, /within 1 s\. The last answer: .*unhealthy cluster\. Nothing else was changed\.$/);
+  assert.match(outcome.error.next, new RegExp(`run the same command again\\. To go on in spite of it: --ignore-preflight-errors=EtcdMember; and then on another control plane: etcdctl member remove ${mine}$`));
+  assert.deepEqual(world.host.ledger.writes.slice(from), []);
+
+  world.etcd.connected = () => true;
+  assert.ok((await reset(world)).outcome.ok);
+  assert.deepEqual(members(world), [first]);
+});
+
+test("and is left behind where somebody says so", async () => {
+  const world = await joined();
+  world.etcd.connected = () => false;
+  const ran = await reset(world, { etcdTimeoutMs: 1000, ignorePreflightErrors: ["etcdmember"] });
+  assert.ok(ran.outcome.ok, words(ran.outcome));
+  assert.deepEqual(members(world), [first, peerUrl]);
+  assert.equal(await world.host.stat("/var/lib/kubestick"), undefined);
+});
+
 test("where neither etcd nor the API server answers, the node is reset and told what may be left to do", async () => {
   const world = await joined();
   nameNobodyElse(world);

@@ -10,6 +10,8 @@ export class MemoryEtcdStore {
   /** Whether the process of the member at this peer URL runs; `caughtUp`: and has all data. */
   runs: (peerUrl: string) => boolean = () => true;
   caughtUp: (peerUrl: string) => boolean = () => true;
+  /** Whether it holds its connections to the others for healthy: what each tells of itself. */
+  connected: (peerUrl: string) => boolean = () => true;
   #next = 0xa0;
 
   constructor(ledger: WriteLedger, members: readonly EtcdMember[]) {
@@ -59,6 +61,7 @@ export class MemoryEtcdStore {
       removeMember: async (id) => {
         reach();
         if (!this.members.some((member) => member.id === id)) return;
+        if (!this.connected(peerUrl)) throw failure("ETCD_UNHEALTHY", "etcdserver: unhealthy cluster");
         this.ledger.write(`ETCD remove ${id}`);
         this.members = this.members.filter((member) => member.id !== id);
       },
