@@ -191,7 +191,7 @@ async function preinstalled(host: TestHost, { stick, kubeadm, archives }: Materi
   // A nameserver that nobody answers at, without which CoreDNS never becomes Ready.
   host.write("/etc/resolv.conf", "nameserver 10.77.0.1\n");
   // What is preinstalled comes from the same file; nothing of it is timed.
-  await host.check(["./kubestick", "init", "phase", "node", "all", "--config", "cluster.yaml"]);
+  for (const phase of [["node", "all"], ["tools"]]) await host.check(["./kubestick", "init", "phase", ...phase, "--config", "cluster.yaml"]);
 }
 
 const importLoop = `for archive in /root/images/*.tar; do ctr -n k8s.io images import "$archive" >/dev/null; done`;
@@ -247,9 +247,10 @@ const stages: readonly (readonly [title: string, phases: readonly string[]])[] =
   ["checks", ["preflight"]],
   ["kernel, runtime, programs", ["node"]],
   ["images, several at once", ["images"]],
-  ["keys and manifests", ["certs", "kubeconfig", "etcd", "control-plane", "ha"]],
+  ["keys and manifests", ["certs", "kubeconfig", "etcd", "ha"]],
   ["control plane starts", ["kubelet-start", "wait-control-plane"]],
-  ["settings, pod network, addons", ["upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "cni", "addon"]],
+  ["tools, CNI plugins", ["tools"]],
+  ["settings, pod network, addons", ["controller-accounts", "upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "cni", "addon"]],
   ["system pods", ["wait-node"]],
 ];
 
@@ -276,7 +277,7 @@ async function ourWay(boot: Boot, { stick, joins: withJoins }: Material): Promis
   }, { timeoutMs: 600_000 });
   const pid = await run.pid();
   let cost: Cost = { resident: 0, read: 0, written: 0 };
-  const sample = setInterval(() => { cost = costOf(pid) ?? cost; }, 50);
+  const sample = setInterval(() => { cost = costOf(pid) ?? cost; }, 250);
   // From when the stock way asks, and as it asks: a kubectl that is refused costs the machine as much as one that is answered.
   const [at, { code, stderr }] = await Promise.all([answering.promise.then(() => marksOf(host, "until_node cp1; mark node; until_pods; mark pods")), run.result]);
   clearInterval(sample);

@@ -31,13 +31,12 @@ export const initPhaseRows: readonly Row[] = [
     steps: [
       { id: "fix", title: "Apply the cures that --fix asks for" },
       { id: "kernel", title: "Load kernel modules and set sysctls" },
-      { id: "binaries", title: "Install the programs the package carries" },
+      { id: "binaries", title: "Install the programs that the node runs" },
       { id: "runtime", title: "Configure and start the container runtime" },
       { id: "kubelet", title: "Install the kubelet's units" },
       { id: "route", title: "Make service addresses reachable from the host" },
     ],
   },
-  { phase: "images", title: "Load the carried images into the container runtime", flags: ["cni", "cri-socket", "image-repository", "kubernetes-version"] },
   {
     phase: "certs", title: "Generate the certificates of the control plane", flags: names,
     steps: [
@@ -46,6 +45,7 @@ export const initPhaseRows: readonly Row[] = [
       { id: "sa", title: "Generate the key pair that signs service account tokens", flags: plain },
     ],
   },
+  { phase: "images", title: "Load the carried images into the container runtime", flags: ["cni", "cri-socket", "image-repository", "kubernetes-version"] },
   {
     phase: "kubeconfig", title: "Write the kubeconfigs of administrators and components", own: "kubeconfig-dir", flags: kubeconfigFlags,
     steps: ["admin", "super-admin", "kubelet", "controller-manager", "scheduler"].map((id) => ({ id, title: `Write ${id}.conf` })),
@@ -65,6 +65,7 @@ export const initPhaseRows: readonly Row[] = [
   },
   { phase: "ha", title: "Give this node a way to all control planes (with --ha)", flags: [...endpoint, "cert-dir", "cri-socket", "node-name"] },
   { phase: "kubelet-start", title: "Configure and start the kubelet", flags: ["cri-socket", "image-repository", "node-name", "patches"] },
+  { phase: "tools", title: "Install the programs that can wait, such as crictl, kubectl and ctr", flags: ["cri-socket"] },
   { phase: "wait-control-plane", title: "Wait until the control plane is healthy", flags: [] },
   { phase: "controller-accounts", title: "Create the controllers' service accounts", own: "kubeconfig", flags: [] },
   {

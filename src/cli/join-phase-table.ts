@@ -24,13 +24,12 @@ export const joinPhaseRows: readonly Row[] = [
     steps: [
       { id: "fix", title: "Apply the cures that --fix asks for" },
       { id: "kernel", title: "Load kernel modules and set sysctls" },
-      { id: "binaries", title: "Install the programs the package carries" },
+      { id: "binaries", title: "Install the programs that the node runs" },
       { id: "runtime", title: "Configure and start the container runtime" },
       { id: "kubelet", title: "Install the kubelet's units" },
       { id: "route", title: "Make service addresses reachable from the host" },
     ],
   },
-  { phase: "images", title: "Load the carried images into the container runtime", flags: ["cni", "cri-socket"] },
   {
     phase: "control-plane-prepare", title: "Prepare certificates, kubeconfigs and static pods", controlPlane: true, flags: [...address, "certificate-key", "node-name", "patches"],
     steps: [
@@ -40,6 +39,7 @@ export const joinPhaseRows: readonly Row[] = [
       { id: "control-plane", title: "Write the static pods of the control plane", flags: [...address, "patches"] },
     ],
   },
+  { phase: "images", title: "Load the carried images into the container runtime", flags: ["cni", "cri-socket"] },
   { phase: "check-etcd", title: "Check that the etcd of the cluster is healthy", controlPlane: true, flags: ["apiserver-advertise-address"] },
   { phase: "etcd-learner", title: "Add this node to etcd as a member that does not vote yet", controlPlane: true, flags: ["apiserver-advertise-address", "node-name"] },
   {
@@ -48,6 +48,7 @@ export const joinPhaseRows: readonly Row[] = [
   },
   { phase: "ha", title: "Give this node a way to all control planes (with --ha)", flags: ["apiserver-advertise-address", "apiserver-bind-port", "cri-socket", "node-name"] },
   { phase: "kubelet-start", title: "Configure and start the kubelet", flags: ["cri-socket", "node-name", "patches"] },
+  { phase: "tools", title: "Install the programs that can wait, such as crictl, kubectl and ctr", flags: ["cri-socket"] },
   { phase: "etcd-join", title: "Make this node a voting member of etcd", controlPlane: true, flags: ["apiserver-advertise-address", "node-name", "patches"] },
   { phase: "kubelet-wait-bootstrap", title: "Wait until the kubelet has its certificate", flags: ["cri-socket"] },
   {

@@ -7,6 +7,7 @@
  */
 import { isKubestickError, type KubestickError } from "../errors.ts";
 import { handlerOf } from "./actions/table.ts";
+import { aloneAfter, settled, startAside, type Aside, type Milestones } from "./aside.ts";
 import { membersReader, openClients } from "./clients.ts";
 import { stateDirectoryOf, type ActionContext, type RunContext } from "./context.ts";
 import { withEvents } from "./event-queue.ts";
@@ -31,16 +32,6 @@ export interface Runnable {
   readonly name: string;
   readonly phases: readonly AnyPhase[];
   readonly beside?: ReadonlyMap<string, Beside>;
-}
-
-/** A phase under way beside those that follow it. */
-interface Aside {
-  readonly id: string;
-  readonly before: string;
-  readonly lateBefore: string;
-  /** All but its late actions. */
-  readonly early: Promise<void>;
-  readonly done: Promise<void>;
 }
 
 /** Never throws: how it ended is the last event, `run-finished`, and the generator's value. */
@@ -134,7 +125,7 @@ class FlowRun {
         signal.throwIfAborted();
         this.#underWay.add(phase.id);
         const place = { index: running.indexOf(selected), total: running.length };
-        const run = async (early: () => void): Promise<void> => {
+        const run = async (milestones: Milestones): Promise<void> => {
           try {
             const readers = await planning.readers();
             const input = { ...this.#input(phase, facts, journal, readers.plan, now), etcd: membersReader(clients) };
@@ -143,7 +134,7 @@ class FlowRun {
               await refuseUnmade(phase, plan.actions.filter((candidate) => selected.mustBeMade(candidate)), { ...acting, planned: readers.observe });
               this.#outputs.set(phase.id, plan.output);
             } else {
-              const planned = await this.#runPhase(selected, input, { ...acting, planned: readers.observe }, place, early);
+              const planned = await this.#runPhase(selected, input, { ...acting, planned: readers.observe }, place, milestones);
               if (context.dryRun) planning.expect(planned);
               this.#finished.add(phase.id);
             }
@@ -155,8 +146,8 @@ class FlowRun {
           }
         };
         const beside = mode === "run" ? this.#besideOf(phase, running.slice(place.index + 1)) : undefined;
-        if (beside === undefined) await run(() => undefined);
-        else asides.push(startAside(phase.id, beside, run));
+        if (beside === undefined) await run(aloneAfter(asides));
+        else asides.push(startAside(phase.id, beside, [...asides], run));
       }
       await Promise.all(asides.map(({ done }) => done));
       if (outputDirectory !== undefined) await writePlan(this.#record, outputDirectory, context.host, acting.toYaml);
@@ -178,8 +169,7 @@ class FlowRun {
     return { before: beside.before, lateBefore: beside.lateBefore !== undefined && runs(beside.lateBefore) ? beside.lateBefore : beside.before };
   }
 
-  /** `early` is called when all but the late actions are done. */
-  async #runPhase(selected: SelectedPhase, input: PlanInput<never>, acting: ActionContext, place: { readonly index: number; readonly total: number }, early: () => void): Promise<readonly Action[]> {
+  async #runPhase(selected: SelectedPhase, input: PlanInput<never>, acting: ActionContext, place: { readonly index: number; readonly total: number }, milestones: Milestones): Promise<readonly Action[]> {
     const { phase } = selected;
     const { host, dryRun, ignorePreflightErrors } = this.#context;
     const started = host.now().getTime();
@@ -201,12 +191,19 @@ class FlowRun {
     const chosen = plan.actions.filter((candidate) => selected.acts(candidate));
     const late = chosen.filter((action) => action.late === true);
     const actions = [...chosen.filter((action) => action.late !== true), ...late];
+    milestones.planned(actions);
     for (const group of groupsOf(actions)) {
-      if (group.actions[0]?.late === true) early();
+      if (group.actions[0]?.late === true) milestones.early();
       acting.signal.throwIfAborted();
       if (this.#unlocked !== undefined) throw this.#unlocked;
       // A dry run tells everything in the order of the plan.
-      const performed = await parallel(group.actions, dryRun ? 1 : group.atOnce, acting.signal, (action, signal) => perform(phase.id, action, { ...acting, signal }, this.#emit));
+      const performed = await parallel(group.actions, dryRun ? 1 : group.atOnce, acting.signal, async (action, signal) => {
+        await milestones.turn(action);
+        signal.throwIfAborted();
+        const performed = await perform(phase.id, action, { ...acting, signal }, this.#emit);
+        milestones.done(action);
+        return performed;
+      });
       for (const [number, { changed, observed }] of performed.entries()) {
         this.#record.action(phase.id, group.actions[number] as Action, observed);
         if (changed) {
@@ -251,26 +248,6 @@ class FlowRun {
     const failure = toFailure(thrown, where === undefined ? `running ${this.#flow.name}` : `running phase ${where} of ${this.#flow.name}`);
     // A plan that went on after failed checks may stumble over the very thing they found.
     return this.#postponed ?? failure;
-  }
-}
-
-function startAside(id: string, { before, lateBefore }: Required<Beside>, run: (early: () => void) => Promise<void>): Aside {
-  const { promise: early, resolve, reject } = Promise.withResolvers<void>();
-  const done = run(resolve).then(resolve, (error: unknown) => {
-    reject(error);
-    throw error;
-  });
-  // Whoever waits for them hears of a failure; until then it is nobody's unhandled one.
-  done.catch(() => undefined);
-  early.catch(() => undefined);
-  return { id, before, lateBefore, early, done };
-}
-
-/** What this phase must not begin before. */
-async function settled(asides: readonly Aside[], phase: AnyPhase): Promise<void> {
-  for (const aside of asides) {
-    if (aside.lateBefore === phase.id || (phase.needs as readonly string[]).includes(aside.id)) await aside.done;
-    else if (aside.before === phase.id) await aside.early;
   }
 }
 

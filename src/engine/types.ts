@@ -20,6 +20,8 @@ interface ActionBase {
   readonly why?: string;
   /** After all others of its phase, and nothing of the phases that the flow runs beside this one needs it. */
   readonly late?: true;
+  /** Ids of actions: where earlier phases that run beside this one have planned them, it begins when they are done. */
+  readonly after?: readonly string[];
 }
 
 /** A regular file with exactly this content and mode. */
@@ -179,8 +181,8 @@ export interface WaitAction extends ActionBase {
 }
 
 export type Probe =
-  /** Every stored byte of the package matches its digest. */
-  | { readonly type: "package" }
+  /** What has not been read of the package matches its digests, as what was read did. `onlyRead`: nothing is looked at for its own sake. */
+  | { readonly type: "package"; readonly onlyRead: boolean }
   /** CRI answers and says RuntimeReady. */
   | { readonly type: "runtime"; readonly socket: string }
   /** CRI has every reference; the failure names the absent ones. Certain at once, no waiting. */
@@ -201,8 +203,11 @@ export type Probe =
   | { readonly type: "kubelet-certificate"; readonly kubeconfig: string; readonly node: string; readonly socket: string }
   /** `as`: whose kubeconfig asks; a worker has no other than its kubelet's. */
   | { readonly type: "node-ready"; readonly node: string; readonly socket: string; readonly as?: "kubelet" }
-  /** All pods of these namespaces on this node Ready, and at least one for each named workload; where these are all of kind Pod, they alone. */
-  | { readonly type: "workloads"; readonly workloads: readonly ObjectRef[]; readonly node: string; readonly socket: string; readonly as?: "kubelet" };
+  /**
+   * All pods of these namespaces on this node Ready, and at least one for each named workload; where these are all of kind Pod, they alone. `remind`: the kubelet is
+   * made to look again at one that is ready already (`actions/readiness.ts`).
+   */
+  | { readonly type: "workloads"; readonly workloads: readonly ObjectRef[]; readonly node: string; readonly socket: string; readonly as?: "kubelet"; readonly remind?: true };
 
 /**
  * A look before others write: directories, interfaces and packet-filter chains that programs we start will fill. Nothing is made; the

@@ -1,5 +1,5 @@
 /**
- * `join`: kubeadm's phases under kubeadm's names, for each role those that do something. `node`, `images`, `wait-node` are ours, and so are
+ * `join`: kubeadm's phases under kubeadm's names, for each role those that do something. `node`, `images`, `tools`, `wait-node` are ours, and so are
  * `etcd-learner` and `etcd`, which kubeadm does within `etcd-join`.
  */
 import { flow } from "../engine/flow.ts";
@@ -13,6 +13,7 @@ import { joinPreflight } from "../phases/join-preflight.ts";
 import { joinWaitNode } from "../phases/join-wait-node.ts";
 import { kubeletWaitBootstrap } from "../phases/kubelet-wait-bootstrap.ts";
 import { node } from "../phases/node.ts";
+import { tools } from "../phases/tools.ts";
 
 export { readJoinTarget } from "../phases/join-target.ts";
 
@@ -22,6 +23,7 @@ export const workerJoinFlow = flow("join")
   .add(images, { before: "kubelet-start", lateBefore: "wait-node" })
   .add(ha)
   .add(joinKubeletStart)
+  .add(tools, { before: "wait-node" })
   .add(kubeletWaitBootstrap)
   .add(joinWaitNode);
 
@@ -32,13 +34,14 @@ export const workerJoinFlow = flow("join")
 export const controlPlaneJoinFlow = flow("join")
   .add(joinPreflight)
   .add(node, { before: "images", lateBefore: "etcd-learner" })
+  .add(controlPlanePrepare, { before: "check-etcd" })
   .add(images, { before: "etcd-learner", lateBefore: "etcd-join" })
-  .add(controlPlanePrepare)
   .add(checkEtcd)
   .add(etcdLearner)
   .add(joinEtcd)
   .add(ha)
   .add(joinKubeletStart)
+  .add(tools, { before: "wait-node" })
   .add(etcdJoin)
   .add(kubeletWaitBootstrap)
   .add(controlPlaneJoin)

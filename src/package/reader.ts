@@ -24,7 +24,7 @@ import type { ByteProgress, ChunkHold, Damage, Digest, PackageEntry, PackageInde
 
 const MAX_READ = 16 * 1024 * 1024;
 /** What comes out of the decoder at once. */
-const INFLATED_CHUNK = 64 * 1024;
+const INFLATED_CHUNK = 512 * 1024;
 
 export interface OpenOptions extends PartOptions {
   /** Whose images and programs the index shows, if there are any for it; default this processor's. */
@@ -128,6 +128,8 @@ class SourcePackage implements OpenedPackage {
   readonly source: ByteSource;
   readonly layout: PackageLayout;
   readonly #entries: ReadonlyMap<Digest, PackageEntry>;
+  /** Where the entries begin of which every chunk was seen to be as packed. */
+  readonly #intact = new Set<number>();
 
   constructor(source: ByteSource, layout: PackageLayout) {
     this.path = source.name;
@@ -176,9 +178,9 @@ class SourcePackage implements OpenedPackage {
     return joined(found, this.source.parts);
   }
 
-  async verify(progress?: ByteProgress, signal?: AbortSignal, scope: "all" | "own" = "all"): Promise<void> {
-    const foreign = scope === "own" ? foreignEntries(this.index) : new Set<number>();
-    const places = await this.#damage(regionsOf(this.layout, this.source.parts).filter(({ offset, length }) => length === 0 || !foreign.has(offset)), progress, signal);
+  async verify(progress?: ByteProgress, signal?: AbortSignal, scope: "all" | "rest" = "all"): Promise<void> {
+    const leftOut = scope === "rest" ? new Set([...foreignEntries(this.index), ...this.#intact]) : new Set<number>();
+    const places = await this.#damage(regionsOf(this.layout, this.source.parts).filter(({ offset, length }) => length === 0 || !leftOut.has(offset)), progress, signal);
     const [first] = places;
     if (first === undefined) return;
     const more = places.length === 1 ? "" : `, the first of ${places.length} such places`;
@@ -204,6 +206,11 @@ class SourcePackage implements OpenedPackage {
     });
   }
 
+  #end(entry: PackageEntry, hasher: ChunkHasher): void {
+    hasher.end();
+    this.#intact.add(entry.offset);
+  }
+
   /** Hashed chunk by chunk on the way out. What is damaged has left by then, but nobody's work is finished before the last chunk is right. */
   async *#stored(entry: PackageEntry, hold?: ChunkHold): AsyncGenerator<Uint8Array> {
     const hasher = this.#hasher(entry);
@@ -213,7 +220,7 @@ class SourcePackage implements OpenedPackage {
         hasher.update(bytes);
         done += bytes.length;
         // The end of the run is checked before its last bytes leave.
-        if (done === entry.length) hasher.end();
+        if (done === entry.length) this.#end(entry, hasher);
         yield bytes;
       }
     } catch (error) {
@@ -250,7 +257,7 @@ class SourcePackage implements OpenedPackage {
       if (filled === 0) throw endsEarly(this.path, entry, at);
       hasher.update(buffer.subarray(0, filled));
       at += filled;
-      if (at === entry.length) hasher.end();
+      if (at === entry.length) this.#end(entry, hasher);
       if (!(await taken(inflate, buffer.subarray(0, filled)))) return;
     }
     if (!inflate.destroyed) inflate.end();

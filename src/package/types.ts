@@ -182,9 +182,9 @@ export interface PackageReader {
   /** Hashes every byte once, in file order, and returns what is not as packed. */
   damage(progress?: ByteProgress, signal?: AbortSignal): Promise<readonly Damage[]>;
   /**
-   * As `damage`, but throws PACKAGE_CORRUPT naming the first damaged part and, in the details, all of them. `own`: without what only other architectures
-   * need, which is not read then.
+   * As `damage`, but throws PACKAGE_CORRUPT naming the first damaged part and, in the details, all of them. `rest`: without what only other architectures
+   * need, and without entries that were read to their end, which showed that they are intact. Neither is read then.
    */
-  verify(progress?: ByteProgress, signal?: AbortSignal, scope?: "all" | "own"): Promise<void>;
+  verify(progress?: ByteProgress, signal?: AbortSignal, scope?: "all" | "rest"): Promise<void>;
   close(): Promise<void>;
 }

@@ -10,6 +10,7 @@ interface Common {
   readonly step?: string;
   readonly why?: string;
   readonly late?: true;
+  readonly after?: readonly string[];
 }
 
 export function file(path: string, mode: number, content: string | Uint8Array, more: Common & { readonly secret?: true; readonly ofCluster?: true; readonly settles?: readonly string[]; readonly parentMode?: number } = {}): FileAction {

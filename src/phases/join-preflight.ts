@@ -41,8 +41,7 @@ export const joinPreflight: Phase<"preflight", Record<never, never>, Record<neve
     }
     const machine = await decideMachine(config, facts, read, made);
     const findings: Finding[] = [...(await findingsOf(joinChecksFor(joiningOf(config).role), input, machine)), ...machine.findings, ...(await patchFindings(config, read))];
-    const actions: Action[] = pkg === undefined ? [] : [wait("package", "Every byte of the package is intact", { type: "package" }, 600_000)];
-    return { actions, output: {}, findings };
+    return { actions: [], output: {}, findings };
   },
 };
 

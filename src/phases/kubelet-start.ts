@@ -1,13 +1,14 @@
-/** Phase `kubelet-start`: the kubelet's three files in kubeadm's order, then the kubelet. By now every image of what it starts by itself is in the runtime. */
+/** Phase `kubelet-start`: the kubelet's three files in kubeadm's order, then the kubelet. By now every image of the static pods that are there is in the runtime. */
 import type { Action, Phase, PlanInput } from "../engine/types.ts";
-import type { HostReader } from "../host/types.ts";
 import { instanceConfigText, kubeletFiles, kubeletFlagsText, nodeKubeletConfiguration } from "../manifests/kubelet.ts";
 import { haproxyManifestPath } from "../manifests/haproxy.ts";
 import { kubeletDirectory } from "../manifests/names.ts";
 import { applyPatches } from "../manifests/patches.ts";
+import type { ControlPlaneComponent } from "../manifests/static-pod.ts";
 import { staticPodPath } from "../manifests/static-pods.ts";
 import { toYaml } from "../manifests/yaml.ts";
 import { directory, file, fingerprint, unit } from "./actions.ts";
+import { plannedApiServer } from "./control-plane.ts";
 import type { NodeOutput } from "./node.ts";
 import { configuredPatches } from "./patches.ts";
 
@@ -24,7 +25,8 @@ export const kubeletStart: Phase<"kubelet-start", { readonly node: NodeOutput },
 };
 
 /** What a kubelet is told, at init and at join alike. A worker registers its taints by itself. */
-export async function kubeletStartFiles({ config, facts, read, from }: Input): Promise<{ readonly flags: Action; readonly instance: Action; readonly configuration: Action; readonly fingerprint: string }> {
+export async function kubeletStartFiles(input: Input): Promise<{ readonly flags: Action; readonly instance: Action; readonly configuration: Action; readonly fingerprint: string }> {
+  const { config, facts, read, from } = input;
   const { machine, kubeletFingerprint } = from.node;
   const configuration = toYaml(applyPatches(await configuredPatches(config, read), "kubeletconfiguration", nodeKubeletConfiguration(config, {
     ...(machine.resolvConf === undefined ? {} : { resolvConf: machine.resolvConf }),
@@ -37,18 +39,21 @@ export async function kubeletStartFiles({ config, facts, read, from }: Input): P
     flags: file(kubeletFiles.flags, 0o644, flags),
     instance: file(kubeletFiles.instance, 0o644, instanceConfigText(config)),
     configuration: file(kubeletFiles.configuration, 0o644, configuration),
-    fingerprint: fingerprint(kubeletFingerprint, flags, configuration, ...(await staticPods(read))),
+    fingerprint: fingerprint(kubeletFingerprint, flags, configuration, ...(await staticPods(input))),
   };
 }
 
 /**
- * The static pods on disk count among what the kubelet starts from. It notices a changed one by itself, but replaces the pod only after it has
- * heard the API server once (kubelet_pods.go, HandlePodCleanups waits for all sources): a pod corrected before the first API server came up
- * would wait for ever, for itself.
+ * The static pods count among what the kubelet starts from. It notices a changed one by itself, but replaces the pod only after it has heard the API server
+ * once (kubelet_pods.go, HandlePodCleanups waits for all sources): a pod corrected before the first API server came up would wait for ever, for itself.
+ * At `init` that is true of etcd and the API server, whose manifest may come after the kubelet's start; the other two are replaced when it serves.
  */
-async function staticPods(read: HostReader): Promise<readonly string[]> {
-  const names = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
+async function staticPods(input: Input): Promise<readonly string[]> {
+  const { config, read } = input;
+  const onDisk = (name: ControlPlaneComponent): Promise<string | undefined> => read.readText(staticPodPath(name));
+  const pods = config.joining === undefined ? [await onDisk("etcd"), (await onDisk("kube-apiserver")) ?? (await plannedApiServer(input))]
+    : await Promise.all((["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const).map(onDisk));
   // A node's haproxy, without which a worker's kubelet hears of no API server at all.
   const haproxy = await read.readText(haproxyManifestPath);
-  return [...(await Promise.all(names.map(async (name) => (await read.readText(staticPodPath(name))) ?? ""))), ...(haproxy === undefined ? [] : [haproxy])];
+  return [...pods.map((text) => text ?? ""), ...(haproxy === undefined ? [] : [haproxy])];
 }

@@ -1,7 +1,8 @@
 /**
  * Phase `node`: what kubeadm leaves to the reader. Kernel settings, the runtime, the kubelet's program and units, from what the file carries. The runtime comes first, so
- * that images can be loaded while the rest is written.
+ * that images can be loaded while the rest is written. Where one was there before us, its programs stay as they are.
  */
+import type { ResolvedConfig } from "../config/types.ts";
 import type { Action, Finding, Phase, PlanInput, SurveyPlace } from "../engine/types.ts";
 import type { PackageBinary } from "../package/types.ts";
 import { haproxyDirectory } from "../manifests/haproxy.ts";
@@ -19,7 +20,15 @@ export interface NodeOutput {
   readonly kubeletFingerprint: string;
 }
 
-const runtimeBinaries = ["containerd", "containerd-shim-runc-v2", "ctr", "runc"];
+const runtimeBinaries = ["containerd", "containerd-shim-runc-v2", "runc"];
+
+/**
+ * Programs that nothing waits for before the API server serves: those that only people call, and on the first control plane, where no pod can have a network before,
+ * the CNI plugins. With `--ha` crictl and kubectl keep this node's list of control planes.
+ */
+export function isTool({ install, joining }: ResolvedConfig, { name, path }: PackageBinary): boolean {
+  return name === "ctr" || (!install.ha && (name === "crictl" || name === "kubectl")) || (joining === undefined && path.startsWith("/opt/cni/bin/"));
+}
 
 export const node: Phase<"node", Record<never, never>, NodeOutput> = {
   id: "node",
@@ -28,7 +37,7 @@ export const node: Phase<"node", Record<never, never>, NodeOutput> = {
   steps: [
     { id: "fix", title: "Apply the cures that --fix asks for" },
     { id: "kernel", title: "Load kernel modules and set sysctls" },
-    { id: "binaries", title: "Install the programs the package carries" },
+    { id: "binaries", title: "Install the programs that the node runs" },
     { id: "runtime", title: "Configure and start the container runtime" },
     { id: "kubelet", title: "Install the kubelet's units" },
     { id: "route", title: "Make service addresses reachable from the host" },
@@ -39,8 +48,10 @@ export const node: Phase<"node", Record<never, never>, NodeOutput> = {
     const kernel = await planKernel(input, findings);
     const runtime = machine.ownRuntime ? planRuntime(input, machine) : [];
     const { actions: kubelet, fingerprint: kubeletFingerprint } = planKubelet(input);
-    const late = [...planPrograms(input), ...kubelet, ...planRoutes(input, machine)].map((action) => ({ ...action, late: true as const }));
-    const actions: Action[] = [planSurvey(input, machine), ...(await planFix(input)), ...kernel, ...runtime, ...late];
+    const { files, routes } = planRoutes(input, machine);
+    const late = [...planPrograms(input), ...routes].map((action) => ({ ...action, late: true as const }));
+    // All unit files before the first unit: then systemd reads them once for all.
+    const actions: Action[] = [planSurvey(input, machine), ...(await planFix(input)), ...kernel, ...kubelet, ...files, ...runtime, ...late];
     return { actions, output: { machine, kubeletFingerprint }, findings };
   },
 };
@@ -95,9 +106,8 @@ async function planKernel(input: PlanInput<unknown>, findings: Finding[]): Promi
   return actions;
 }
 
-/** All but those of the runtime: where one was there before us, its programs stay as they are. */
-function planPrograms({ pkg }: PlanInput<unknown>): Action[] {
-  return (pkg?.binaries ?? []).filter(({ name }) => !runtimeBinaries.includes(name)).map((binary) => payload(binary, { step: "binaries" }));
+function planPrograms({ pkg, config }: PlanInput<unknown>): Action[] {
+  return (pkg?.binaries ?? []).filter((binary) => !runtimeBinaries.includes(binary.name) && !isTool(config, binary)).map((binary) => payload(binary, { step: "binaries" }));
 }
 
 function planRuntime(input: PlanInput<unknown>, machine: MachineDecisions): Action[] {
@@ -134,13 +144,13 @@ function planKubelet(input: PlanInput<unknown>): { actions: Action[]; fingerprin
   };
 }
 
-function planRoutes(input: PlanInput<unknown>, machine: MachineDecisions): Action[] {
+function planRoutes(input: PlanInput<unknown>, machine: MachineDecisions): { readonly files: readonly Action[]; readonly routes: readonly Action[] } {
   const step = "route";
-  const actions: Action[] = [];
+  const files: Action[] = [];
   if (machine.ownResolvConf) {
-    actions.push(file(ownResolvConfPath, 0o644, "# The kubelet's own resolv.conf (kubestick): this host had no usable nameserver when it was written.\n# Pods outside the cluster's DNS resolve nothing. To change that, point resolvConf in /var/lib/kubelet/config.yaml to a file with nameservers.\n", { step }));
+    files.push(file(ownResolvConfPath, 0o644, "# The kubelet's own resolv.conf (kubestick): this host had no usable nameserver when it was written.\n# Pods outside the cluster's DNS resolve nothing. To change that, point resolvConf in /var/lib/kubelet/config.yaml to a file with nameservers.\n", { step }));
   }
-  if (machine.serviceRoutes.length === 0) return actions;
+  if (machine.serviceRoutes.length === 0) return { files, routes: [] };
   const ip = input.facts.commands["ip"] ?? "/sbin/ip";
   const commands = machine.serviceRoutes.flatMap((wanted) => {
     const spec = `${wanted.family === 6 ? "-6 " : ""}route`;
@@ -150,12 +160,9 @@ function planRoutes(input: PlanInput<unknown>, machine: MachineDecisions): Actio
     ];
   });
   const text = fillTemplate(input.assets.text("bundle/systemd/kubestick-route.service"), { COMMANDS: commands.join("\n") });
-  actions.push(
-    ...machine.serviceRoutes.map((wanted) => route(wanted, { step })),
-    file("/etc/systemd/system/kubestick-route.service", 0o644, text, { step }),
-    unit("kubestick-route.service", fingerprint(text), { step, oneshot: true }),
-  );
-  return actions;
+  files.push(file("/etc/systemd/system/kubestick-route.service", 0o644, text, { step }));
+  const routes = [...machine.serviceRoutes.map((wanted) => route(wanted, { step })), unit("kubestick-route.service", fingerprint(text), { step, oneshot: true })];
+  return { files, routes };
 }
 
 function digests(binaries: readonly PackageBinary[], names: readonly string[]): string {

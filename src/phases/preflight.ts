@@ -9,7 +9,6 @@
  * the unit), `FileExisting-conntrack` (only for Kubernetes before 1.32), and of `KubeletVersion` the installed kubelet (ours replaces it).
  * Forwarding is set by the node phase: `FileContent-*` reports only where that cannot succeed.
  */
-import { wait } from "./actions.ts";
 import type { Action, Finding, Phase } from "../engine/types.ts";
 import { externalEtcdCheck, externalEtcdWaits, minimumEtcd } from "./external-etcd.ts";
 import { lastingChecks } from "./fix.ts";
@@ -35,7 +34,7 @@ export const preflight: Phase<"preflight", Record<never, never>, Record<never, n
     }
     const machine = await decideMachine(input.config, input.facts, input.read, input.made);
     const findings: Finding[] = [...(await findingsOf(preflightChecks, input, machine)), ...machine.findings];
-    const actions: Action[] = input.pkg === undefined ? [] : [wait("package", "Every byte of the package is intact", { type: "package" }, 600_000)];
+    const actions: Action[] = [];
     findings.push(...(await patchFindings(input.config, input.read)));
     const { external } = input.config.cluster.etcd;
     if (external !== undefined && !ignoresCheck(input.config, externalEtcdCheck)) actions.push(...externalEtcdWaits(external));

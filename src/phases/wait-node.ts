@@ -29,7 +29,7 @@ export const waitNode: Phase<"wait-node", { readonly cni: CniOutput }, Record<ne
     ];
     const actions: Action[] = [
       wait("node", `node ${node} is Ready`, { type: "node-ready", node, socket }, init.timeouts.controlPlaneComponentHealthCheck),
-      ...(install.waitFor === "node" ? [] : [wait("addons", "network, DNS and proxy are Ready", { type: "workloads", workloads, node, socket }, init.timeouts.controlPlaneComponentHealthCheck)]),
+      ...(install.waitFor === "node" ? [] : [wait("addons", "network, DNS and proxy are Ready", { type: "workloads", workloads, node, socket, remind: true }, init.timeouts.controlPlaneComponentHealthCheck)]),
     ];
     return { actions, output: {}, findings };
   },

@@ -15,11 +15,25 @@ const algorithms: Readonly<Record<EncryptionAlgorithm, readonly ["rsa" | "ec", o
   "ECDSA-P384": ["ec", { namedCurve: "P-384" }],
 };
 
+/** Keys made at the same moment. The pool has four threads, and files, which everybody else waits for, need some of them. */
+const atOnce = 2;
+let making = 0;
+const waiting: (() => void)[] = [];
+
 /** A fresh key; generation runs on the thread pool, so several at once use several cores. */
 export async function generateKey(algorithm: EncryptionAlgorithm): Promise<string> {
   const [type, options] = algorithms[algorithm];
-  const { privateKey } = await generate(type, options);
-  return exportPrivateKey(privateKey);
+  if (making >= atOnce) await new Promise<void>((resolve) => { waiting.push(resolve); });
+  else making += 1;
+  try {
+    const { privateKey } = await generate(type, options);
+    return exportPrivateKey(privateKey);
+  } finally {
+    // Whoever waits takes this one's place.
+    const next = waiting.shift();
+    if (next === undefined) making -= 1;
+    else next();
+  }
 }
 
 function exportPrivateKey(key: KeyObject): string {

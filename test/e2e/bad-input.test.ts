@@ -65,19 +65,6 @@ scenario("init refuses bad input with one clear error and changes nothing", (e2e
     });
   }
 
-  test("init names the entry in which one byte is flipped", async () => {
-    const reader = await openPackage(e2e.stick);
-    const entry = reader.index.entries[Math.floor(reader.index.entries.length / 2)];
-    await reader.close();
-    assert.ok(entry !== undefined);
-    const at = entry.offset + Math.floor(entry.length / 2);
-    const flip = `open(F,"+<","/srv/cut/kubestick") or die; seek(F,${at},0); read(F,$b,1); seek(F,${at},0); print F chr(ord($b)^1)`;
-    await host.check(["sh", "-c", `cp /root/kubestick /srv/cut/kubestick && perl -e '${flip}'`]);
-    const done = await withoutTrace(host, () => init(host, [], { cwd: "/srv/cut" }));
-    assertRefusal(done, { code: "PACKAGE_CORRUPT", cause: new RegExp(entry.label.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")), next: /sha256sum/ });
-    await host.check(["rm", "-r", "/srv/cut"]);
-  });
-
   test("init names who has port 6443", async (t) => {
     t.after(() => host.check(["sh", "-c", "systemctl stop squatter.socket squatter.service; rm /etc/systemd/system/squatter.*; systemctl daemon-reload"]));
     host.write("/etc/systemd/system/squatter.socket", "[Socket]\nListenStream=6443\nService=squatter.service\n");
@@ -110,6 +97,22 @@ scenario("init refuses bad input with one clear error and changes nothing", (e2e
     assert.notEqual((await host.run(["systemctl", "is-active", "kubelet"])).stdout.trim(), "active");
     assert.equal((await host.run(["pgrep", "-x", "kubelet"])).code, 1);
   });
+
+  for (const label of [/\/coredns\S* layer/, /^kubectl$/, /\/etcd\S* layer/]) {
+    test(`init ends before the kubelet when one byte is flipped in ${label.source}, and names it`, async () => {
+      const reader = await openPackage(e2e.stick);
+      const entry = reader.index.entries.filter((candidate) => label.test(candidate.label)).sort((one, other) => other.length - one.length)[0];
+      await reader.close();
+      assert.ok(entry !== undefined);
+      const at = entry.offset + Math.floor(entry.length / 2);
+      const flip = `open(F,"+<","/srv/cut/kubestick") or die; seek(F,${at},0); read(F,$b,1); seek(F,${at},0); print F chr(ord($b)^1)`;
+      await host.check(["sh", "-c", `mkdir -p /srv/cut && cp /root/kubestick /srv/cut/kubestick && perl -e '${flip}'`]);
+      const done = await init(host, [], { cwd: "/srv/cut" });
+      assertRefusal(done, { code: "PACKAGE_CORRUPT", cause: new RegExp(entry.label.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")), next: /sha256sum/ });
+      assert.equal((await host.run(["pgrep", "-x", "kubelet"])).code, 1);
+      await host.check(["rm", "-r", "/srv/cut"]);
+    });
+  }
 
   test("after all these refusals init works", async () => {
     await initOk(host);

@@ -30,7 +30,7 @@ else scenario(title, ({ boot, remove }) => {
     host.write("/root/cluster.yaml", kubeadmConfiguration(host.address));
     // As on the machines kubeadm is made for; nobody answers there.
     host.write("/etc/resolv.conf", "nameserver 10.77.0.1\n");
-    for (const words of [["node", "all"], ["images"]]) {
+    for (const words of [["node", "all"], ["images"], ["tools"]]) {
       const done = await phase(...words);
       assert.equal(done.code, 0, done.stderr);
     }

@@ -61,6 +61,46 @@ describe("a phase beside others", () => {
     assert.deepEqual(order.slice(-3), ["/c", "/a2", "/d"]);
   });
 
+  test("an action comes after those of phases beside its own that it names, and that phase's failure is its own", async () => {
+    const after = (action: Action, ...ids: readonly string[]): Action => ({ ...action, after: ids });
+    const both = [
+      phase("images", [fileAction("/a1", "x"), late("/a2"), late("/a3")]),
+      phase("control-plane", [after(fileAction("/b1", "x"), "file/a1", "file/nobodys"), after(late("/b2"), "file/a2")]),
+      phase("kubelet", [fileAction("/c", "x")]),
+      phase("tools", [after(fileAction("/t", "x"), "file/a2")]),
+      phase("cni", [fileAction("/d", "x")]),
+    ];
+    const beside = { images: { before: "kubelet", lateBefore: "cni" }, "control-plane": { before: "kubelet", lateBefore: "cni" } };
+    const { run, order, until, release } = slowBench("/a1", "/a2", "/a3");
+    const running = run(beside, both);
+    await spin();
+    assert.equal(order.length, 0);
+    release("/a1");
+    await until("/c");
+    await spin();
+    assert.deepEqual(order.toSorted(), ["/a1", "/b1", "/c"]);
+    release("/a2");
+    await until("/b2");
+    await until("/t");
+    assert.equal(order.includes("/a3"), false);
+    release("/a3");
+    assert.ok((await running).outcome.ok);
+    assert.equal(order.at(-1), "/d");
+
+    const broken = slowBench("/a2");
+    const ended = broken.run(beside, both);
+    await broken.until("/c");
+    broken.fail("/a2", new Error("the stick was pulled out"));
+    const { outcome } = await ended;
+    assert.match(`${outcome.error?.attempted} ${outcome.error?.happened}`, /phase images of test.*the stick was pulled out/);
+    assert.deepEqual(broken.order.toSorted(), ["/a1", "/b1", "/c"]);
+
+    // Where nobody makes what they come after, they do not wait.
+    const alone = slowBench();
+    assert.ok((await alone.run(beside, both, { skipPhases: ["images"] })).outcome.ok);
+    assert.deepEqual(alone.order.toSorted(), ["/b1", "/b2", "/c", "/d", "/t"]);
+  });
+
   test("a phase that reads its output waits for it, and one that ends the flow, too", async () => {
     const { run, order, release } = slowBench("/a2");
     const running = run({ images: { before: "cni" } }, [phases[0] as AnyPhase, phase("certs", [fileAction("/b", "x")], ["images"]), phases[3] as AnyPhase]);

@@ -113,7 +113,7 @@ describe("probes", () => {
   };
 
   test("package without a package fails at once", async () => {
-    assert.equal((await once({ type: "package" })).code, "PACKAGE_ABSENT");
+    assert.equal((await once({ type: "package", onlyRead: false })).code, "PACKAGE_ABSENT");
   });
 
   test("runtime waits for RuntimeReady and tells its problems", async () => {
@@ -200,6 +200,51 @@ describe("probes", () => {
     assert.equal(await told((made) => { plant(made, "coredns-1", coredns, false); plant(made, "kube-proxy-1", proxy, true); }), "last answer: kube-system/coredns-1 (CrashLoopBackOff)");
     assert.equal(await told((made) => { plant(made, "coredns-1", { kind: "ReplicaSet", name: "coredns-extra-6d5f9" }, true); plant(made, "kube-proxy-1", proxy, true); }), "last answer: deployment kube-system/coredns has no pod on cp1");
     assert.equal(await told((made) => { plant(made, "coredns-1", coredns, true); plant(made, "kube-proxy-1", proxy, true); plant(made, "job-1", { kind: "Job", name: "job" }, false, { phase: "Succeeded" }); plant(made, "else", proxy, false, { node: "cp2" }); }), "2 pods");
+  });
+
+  test("workloads shows a pod that answers its readiness probe to its kubelet again, and no other", async () => {
+    const probe: Probe = { type: "workloads", node: "cp1", socket, remind: true, workloads: [{ apiVersion: "apps/v1", kind: "Deployment", name: "coredns", namespace: "kube-system" }] };
+    const made = bench();
+    const pod = (name: string, more: { readonly metadata?: object; readonly container?: object; readonly status?: object } = {}): void => {
+      made.cluster.plant({
+        apiVersion: "v1", kind: "Pod", metadata: { name, namespace: "kube-system", ownerReferences: [{ kind: "ReplicaSet", name: "coredns-6d5f9" }], ...more.metadata },
+        spec: { nodeName: "cp1", containers: [{ name: "c", ports: [{ name: "readiness-probe", containerPort: 8181 }], readinessProbe: { httpGet: { path: "/ready", port: "readiness-probe", scheme: "HTTP" } }, ...more.container }] },
+        status: { phase: "Running", podIP: `10.244.0.${name.length}`, conditions: [{ type: "Ready", status: "False" }], containerStatuses: [{ name: "c", started: true, ready: false, state: { running: {} }, ...more.status }] },
+      });
+    };
+    pod("ab");
+    pod("not-up-yet");
+    pod("mirror", { metadata: { annotations: { "kubernetes.io/config.mirror": "x" } } });
+    pod("starting", { status: { started: false } });
+    pod("otherwise", { container: { readinessProbe: { exec: { command: ["true"] } } } });
+    const annotations = (): unknown => [...made.cluster.objects.values()].find(({ metadata }) => metadata.name === "ab")?.metadata["annotations"] ?? {};
+    const asked = new Set<string>();
+    const seen: string[] = [];
+    const { outcome } = await made.run([wait(probe, 3000)], {
+      httpGet: async ({ url }) => {
+        asked.add(url);
+        seen.push(JSON.stringify(annotations()));
+        if (url === "http://10.244.0.2:8181/ready") return { status: 200, body: "OK" };
+        throw new Error("connect ECONNREFUSED");
+      },
+    });
+    assert.match(outcome.error?.happened ?? "", /not-up-yet/);
+    assert.deepEqual([...asked].sort(), ["http://10.244.0.10:8181/ready", "http://10.244.0.2:8181/ready"]);
+    const patched = made.cluster.requests.filter(({ verb }) => verb === "PATCH").map(({ ref }) => ref.name);
+    assert.ok(patched.length >= 2 && patched.length % 2 === 0, "what comes goes");
+    assert.deepEqual([...new Set(patched)], ["ab"]);
+    // Never while it is asked: an annotation that stays would be a trace.
+    assert.deepEqual([...new Set(seen)], ["{}"]);
+    assert.deepEqual(annotations(), {});
+  });
+
+  test("workloads takes away a mark that a run left which was killed", async () => {
+    const probe: Probe = { type: "workloads", node: "cp1", socket, remind: true, workloads: [{ apiVersion: "v1", kind: "Pod", name: "coredns-1", namespace: "kube-system" }] };
+    const made = bench();
+    made.cluster.plant({ apiVersion: "v1", kind: "Pod", metadata: { name: "coredns-1", namespace: "kube-system", annotations: { "kubestick.io/look-again": "true", theirs: "x" } }, spec: { nodeName: "cp1" }, status: { phase: "Running", conditions: [{ type: "Ready", status: "True" }] } });
+    const { outcome } = await made.run([wait(probe, 10_000)], { httpGet: async () => { throw new Error("it is Ready, and has no probe"); } });
+    assert.ok(outcome.ok);
+    assert.deepEqual([...made.cluster.objects.values()].filter(({ kind }) => kind === "Pod").map(({ metadata }) => metadata["annotations"]), [{ theirs: "x" }]);
   });
 
   const etcd: Probe = { type: "etcd-version", endpoint: "https://192.0.2.20:2379/", minimum: "3.5.24", ca: "/etc/etcd/ca.crt", certificate: "/etc/etcd/client.crt", key: "/etc/etcd/client.key" };

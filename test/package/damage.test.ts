@@ -148,6 +148,29 @@ test("PackageReader fails at the end of a stream when its bytes are wrong, namin
   await reader.close();
 });
 
+test("PackageReader looks at the rest alone: what was read to its end is known to be intact, and is not read again", async () => {
+  await using dir = await scratch();
+  const path = await smallPackage(dir.path);
+  const { index } = await layoutOf(path);
+  const [first, second, third] = index.entries.filter(({ length }) => length > 0);
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  const reader = await openPackage(path);
+  await using _ = { [Symbol.asyncDispose]: () => reader.close() };
+  await using file = await open(path, "r+");
+  const flip = async (at: number): Promise<void> => {
+    const byte = Buffer.alloc(1);
+    await file.read(byte, 0, 1, at);
+    await file.write(Uint8Array.of((byte[0] ?? 0) ^ 0x10), 0, 1, at);
+  };
+  for await (const chunk of reader.open(first.digest)) assert.ok(chunk.length > 0);
+  for await (const chunk of reader.stored(second.digest).open()) assert.ok(chunk.length > 0);
+  for (const { offset } of [first, second]) await flip(offset);
+  await reader.verify(undefined, undefined, "rest");
+  await assert.rejects(reader.verify(), { code: "PACKAGE_CORRUPT" });
+  await flip(third.offset + third.length - 1);
+  await assert.rejects(reader.verify(undefined, undefined, "rest"), (error) => isKubestickError(error) && error.happened.startsWith(third.label));
+});
+
 test("openPackage refuses bytes behind the package", async () => {
   await using dir = await scratch();
   const path = await smallPackage(dir.path);

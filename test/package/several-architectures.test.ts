@@ -212,8 +212,8 @@ test("a node reads what is for its own architecture, and not a byte of the other
     const own = new Set([...digestsOf(index), ...index.documents.map(({ digest }) => digest)]);
     const tables = source.runs.splice(0);
     const other = index.platforms.find((platform) => platform.arch !== arch) ?? assert.fail();
-    // What preflight asks for: the node's own half is intact.
-    await reader.verify(undefined, undefined, "own");
+    // Asked for before the kubelet starts: the node's own half is intact.
+    await reader.verify(undefined, undefined, "rest");
     const verified = source.runs.splice(0);
     for (const entry of index.entries) {
       const foreign = !own.has(entry.digest) && entry.digest !== index.program?.digest;
@@ -239,10 +239,10 @@ test("damage in the other half does not keep a node from its own, and is found b
   const { path } = await site.packed();
   await flip(path, await opened(path, "amd64", ({ index }) => (index.entries.find(({ label }) => label === "kubelet (arm64)") ?? assert.fail()).offset));
   await opened(path, "amd64", async (reader) => {
-    await reader.verify(undefined, undefined, "own");
+    await reader.verify(undefined, undefined, "rest");
     assert.equal((await failure(reader.verify())).code, "PACKAGE_CORRUPT");
   });
-  await opened(path, "arm64", async (reader) => { assert.match((await failure(reader.verify(undefined, undefined, "own"))).happened, /^kubelet \(arm64\) is damaged/); });
+  await opened(path, "arm64", async (reader) => { assert.match((await failure(reader.verify(undefined, undefined, "rest"))).happened, /^kubelet \(arm64\) is damaged/); });
 });
 
 test("a reader shows the architecture of its own machine, or the one it is asked for", async () => {

@@ -24,22 +24,36 @@ export async function joinOk(host: TestHost, argv: readonly string[]): Promise<I
   return done;
 }
 
-/** Kills the run as soon as it tells that it has made the thing of this id; that thing must come. */
-export async function joinKilledAfter(host: TestHost, argv: readonly string[], id: RegExp): Promise<void> {
-  let killed = false;
-  let rest = "";
-  const run = host.start(["./kubestick", "join", ...argv, "-o", "jsonl"], {
-    timeoutMs: 500_000,
-    onStdout: (text) => {
-      const lines = (rest + text).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        const event = JSON.parse(line) as { readonly type: string; readonly id?: string; readonly status?: string };
-        if (!killed && event.type === "action" && event.status === "applied" && id.test(event.id ?? "")) killed = run.kill("SIGKILL");
-      }
-    },
-  });
-  const done = await run.result;
-  assert.ok(killed, `${id} was never made; exit ${done.code}\n${done.stdout.slice(-2000)}\n${done.stderr.slice(-4000)}`);
-  assert.equal(done.code, 137, done.stdout.slice(-2000));
+/**
+ * Runs again and again, and kills each run as soon as it tells that it has made a thing of one of these ids, in whatever order they come; all of them must come.
+ * Phases run beside each other, so a thing may be made in the moment in which the kill at another one arrives: `passed`.
+ */
+export async function joinKilledAt(host: TestHost, argv: readonly string[], ids: readonly RegExp[]): Promise<{ readonly killed: readonly string[]; readonly passed: readonly string[] }> {
+  const killed: string[] = [];
+  const passed: string[] = [];
+  let left = ids;
+  while (left.length > 0) {
+    let at: string | undefined;
+    let rest = "";
+    const run = host.start(["./kubestick", "join", ...argv, "-o", "jsonl"], {
+      timeoutMs: 500_000,
+      onStdout: (text) => {
+        const lines = (rest + text).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) {
+          const { type, status, id = "" } = JSON.parse(line) as { readonly type: string; readonly id?: string; readonly status?: string };
+          if (type !== "action" || status !== "applied" || !left.some((wanted) => wanted.test(id))) continue;
+          if (at === undefined) {
+            if (run.kill("SIGKILL")) at = id;
+          } else if (!left.some((wanted) => wanted.test(id) && wanted.test(at ?? ""))) passed.push(id);
+        }
+      },
+    });
+    const done = await run.result;
+    assert.ok(at !== undefined, `never made: ${left.join(", ")}; exit ${done.code}\n${done.stdout.slice(-2000)}\n${done.stderr.slice(-4000)}`);
+    assert.equal(done.code, 137, done.stdout.slice(-2000));
+    killed.push(at);
+    left = left.filter((wanted) => ![...killed, ...passed].some((id) => wanted.test(id)));
+  }
+  return { killed, passed };
 }

@@ -66,18 +66,47 @@ export async function untilAllReady(host: TestHost, names: readonly string[], pa
 }
 
 /**
- * Asks the API server again and again for a time, as this node's kubelet does and at the address it uses. Returns when the last request failed, ms from
- * the call; 0 when none did. Raw, because kubectl would leave what it learns of the API in root's home.
+ * Waits until the cluster has noticed that this node is gone. Until then it shows the last that it heard of it, for 50 s and what the election of a new
+ * kube-controller-manager takes (its --node-monitor-grace-period), so that nobody who waits for Ready after a short power cut waits at all.
  */
-export async function lastFailureOf(host: TestHost, forMs: number): Promise<number> {
+export async function untilMissed(by: TestHost, name: string, patienceMs: number): Promise<void> {
   const started = performance.now();
-  let last = 0;
-  while (performance.now() - started < forMs) {
-    const { code } = await host.run(["kubectl", "--kubeconfig", "/etc/kubernetes/kubelet.conf", "--request-timeout=5s", "get", "--raw", `/api/v1/nodes/${host.name}`], { timeoutMs: 30_000 });
-    if (code !== 0) last = performance.now() - started;
+  while ((await nodeStates(by).catch(() => undefined))?.find((state) => state.name === name)?.ready !== false) {
+    if (performance.now() - started > patienceMs) throw new Error(`after ${patienceMs / 1000} s ${name} still counts as Ready\n${await explain(by)}`);
+    await sleep(1000);
+  }
+}
+
+/**
+ * The haproxy of this node knows these control planes from now on, and not after the minute that its timer may take. haproxy begins anew to find out who is up
+ * whenever its list changes, so whoever measures a loss must not have a new member come in the middle of it.
+ */
+export async function learnControlPlanes(host: TestHost, controlPlanes: readonly TestHost[]): Promise<void> {
+  await host.check(["systemctl", "start", "kubestick-ha.service"], { timeoutMs: 90_000 });
+  const list = await host.check(["cat", "/etc/kubernetes/haproxy/control-planes.cfg"]);
+  const absent = controlPlanes.filter(({ address }) => !list.includes(` ${address}:6443`));
+  assert.deepEqual(absent.map(({ name }) => name), [], list);
+}
+
+/**
+ * Asks the API server again and again for a time, as this node's kubelet does and at the address it uses. Returns when the last request failed, ms from
+ * the call, 0 when none did, and what each failed one said. Raw, because kubectl would leave what it learns of the API in root's home.
+ */
+export async function lastFailureOf(host: TestHost, forMs: number): Promise<{ readonly failedFor: number; readonly said: readonly string[] }> {
+  const started = performance.now();
+  const elapsed = (): number => Math.round(performance.now() - started);
+  let failedFor = 0;
+  const said: string[] = [];
+  while (elapsed() < forMs) {
+    const asked = elapsed();
+    const { code, stderr } = await host.run(["kubectl", "--kubeconfig", "/etc/kubernetes/kubelet.conf", "--request-timeout=5s", "get", "--raw", `/api/v1/nodes/${host.name}`], { timeoutMs: 30_000 });
+    if (code !== 0) {
+      failedFor = elapsed();
+      said.push(`${asked} to ${failedFor} ms: ${stderr.trim()}`);
+    }
     await sleep(200);
   }
-  return last;
+  return { failedFor, said };
 }
 
 /** These nodes are Ready whenever `by` is asked, for a time. A question without an answer is no answer; there must be some. */

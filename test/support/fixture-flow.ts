@@ -70,7 +70,7 @@ const prepare: Phase<"prepare", None, { readonly configuration: string }> = {
       output: { configuration },
       findings: [{ check: "Swap", severity: "info", message: "swap is off" }],
       actions: [
-        ...(pkg === undefined ? [] : [wait("package", { type: "package" })]),
+        ...(pkg === undefined ? [] : [wait("package", { type: "package", onlyRead: false })]),
         { kind: "kernel", id: "module/br_netfilter", step: "kernel", module: "br_netfilter" },
         { kind: "kernel", id: "sysctl/ip_forward", step: "kernel", sysctl: "net.ipv4.ip_forward", value: "1" },
         { kind: "directory", id: "directory/var/lib/daemon/data", path: "/var/lib/daemon/data", mode: 0o700 },

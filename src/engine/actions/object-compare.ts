@@ -78,3 +78,8 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 function join(path: string, field: string): string {
   return path === "" ? field : `${path}.${field}`;
 }
+
+/** undefined where there is no such way. */
+export function fieldOf(value: unknown, ...path: readonly string[]): unknown {
+  return path.reduce<unknown>((current, field) => (isRecord(current) ? current[field] : undefined), value);
+}

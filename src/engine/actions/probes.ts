@@ -4,12 +4,13 @@ import { KubestickError, isKubestickError, messageOf } from "../../errors.ts";
 import type { ActionContext, Progress } from "../context.ts";
 import type { Probe } from "../types.ts";
 import { wrongPeer } from "./api-retry.ts";
-import { isRecord } from "./object-compare.ts";
+import { fieldOf, isRecord } from "./object-compare.ts";
+import { isMarked } from "./readiness.ts";
 
 export type ProbeAnswer =
   | { readonly ready: true; readonly detail?: string }
-  /** `failure`: waiting cannot help. */
-  | { readonly ready: false; readonly reason: string; readonly failure?: KubestickError };
+  /** `failure`: waiting cannot help. `pods`: those that are waited for. */
+  | { readonly ready: false; readonly reason: string; readonly failure?: KubestickError; readonly pods?: readonly KubeObject[] };
 
 type ProbeOf<Type extends Probe["type"]> = Extract<Probe, { readonly type: Type }>;
 type Ask<Type extends Probe["type"]> = (probe: ProbeOf<Type>, context: ActionContext, progress: Progress) => Promise<ProbeAnswer>;
@@ -62,13 +63,14 @@ export function nextStepFor(probe: Probe): string {
   }
 }
 
-async function askPackage(_probe: ProbeOf<"package">, { pkg, signal }: ActionContext, progress: Progress): Promise<ProbeAnswer> {
+async function askPackage({ onlyRead }: ProbeOf<"package">, { pkg, signal }: ActionContext, progress: Progress): Promise<ProbeAnswer> {
   if (pkg === undefined) {
     throw new KubestickError({ code: "PACKAGE_ABSENT", attempted: "verifying the package", happened: "This executable carries no package.", next: "Use the file that kubestick pack made, or name one that carries a package with --package FILE." });
   }
+  if (onlyRead) return { ready: true, detail: "is verified where it is read" };
   // Over a network every byte would travel twice; each is checked when it comes, too, and a run that fails half-way can be repeated.
   if (pkg.remote === true) return { ready: true, detail: "comes from another node, and is checked while it streams" };
-  await pkg.verify(({ done, total, label }) => { progress(done, total, "bytes", label); }, signal, "own");
+  await pkg.verify(({ done, total, label }) => { progress(done, total, "bytes", label); }, signal, "rest");
   return { ready: true };
 }
 
@@ -188,16 +190,18 @@ async function askNode({ node, as }: ProbeOf<"node-ready">, { clients }: ActionC
   return ready?.["status"] === "True" ? { ready: true } : { ready: false, reason: `node ${node} is not ready: ${String(ready?.["message"] ?? "it has no condition Ready yet")}` };
 }
 
-async function askWorkloads({ workloads, node, as }: ProbeOf<"workloads">, { clients }: ActionContext): Promise<ProbeAnswer> {
+async function askWorkloads({ workloads, node, as, remind }: ProbeOf<"workloads">, { clients }: ActionContext): Promise<ProbeAnswer> {
   const cluster = await clients.cluster(as ?? "admin");
   const namespaces = [...new Set(workloads.map(({ namespace }) => namespace ?? "default"))];
   const all = (await Promise.all(namespaces.map((namespace) => podsOn(cluster, namespace, node)))).flat();
   // A pod that is named is waited for alone.
   const pods = workloads.every(({ kind }) => kind === "Pod") ? all.filter((pod) => workloads.some((workload) => belongsTo(pod, workload))) : all;
-  const waiting = pods.filter((pod) => !isReady(pod)).map((pod) => `${namespaced(pod.metadata)} (${stateOf(pod)})`);
+  // A mark that is left, by this run or by one that was killed, is to be taken away, too.
+  const unready = pods.filter((pod) => !isReady(pod) || (remind === true && isMarked(pod)));
+  const waiting = unready.map((pod) => `${namespaced(pod.metadata)} (${stateOf(pod)})`);
   const without = workloads.filter((workload) => !pods.some((pod) => belongsTo(pod, workload))).map((workload) => `${workload.kind.toLowerCase()} ${namespaced(workload)} ${workload.kind === "Pod" ? "is not" : "has no pod"} on ${node}`);
   const reasons = [...without, ...waiting];
-  return reasons.length === 0 ? { ready: true, detail: `${pods.length} pods` } : { ready: false, reason: reasons.join("; ") };
+  return reasons.length === 0 ? { ready: true, detail: `${pods.length} pods` } : { ready: false, reason: reasons.join("; "), pods: unready };
 }
 
 /** Pods that ran to their end (jobs) or are being deleted are nobody's to wait for. */
@@ -231,10 +235,6 @@ function belongsTo(pod: KubeObject, { kind, name, namespace }: ObjectRef): boole
 function conditionOf(object: KubeObject, type: string): Record<string, unknown> | undefined {
   const conditions = fieldOf(object, "status", "conditions");
   return (Array.isArray(conditions) ? conditions : []).filter(isRecord).find((condition) => condition["type"] === type);
-}
-
-function fieldOf(value: unknown, ...path: readonly string[]): unknown {
-  return path.reduce<unknown>((current, field) => (isRecord(current) ? current[field] : undefined), value);
 }
 
 function namespaced({ namespace, name }: { readonly namespace?: string; readonly name: string }): string {

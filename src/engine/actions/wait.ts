@@ -1,10 +1,11 @@
 /** Something only time and other processes bring about: asked again and again, while a diagnosis looks for the reason it does not come. */
-import { KubestickError, isKubestickError, messageOf } from "../../errors.ts";
+import { KubestickError, isKubestickError, messageOf, sentence } from "../../errors.ts";
 import type { ActionContext, Diagnosis } from "../context.ts";
 import { startStopwatch } from "../stopwatch.ts";
 import type { WaitAction } from "../types.ts";
 import type { Handler } from "./handler.ts";
 import { askProbe, nextStepFor } from "./probes.ts";
+import { remindKubelet } from "./readiness.ts";
 
 /** kubeadm asks every 500 ms; an init has a dozen waits one after the other, and what a question costs is far less than half an interval of each. */
 const intervalMs = 200;
@@ -41,6 +42,7 @@ export const wait: Handler<WaitAction> = {
       if (ms >= action.timeoutMs && action.onlyOrder === true) return { what: "changed", detail: `not yet after ${(ms / 1000).toFixed(1)} s, goes on` };
       if (ms >= action.timeoutMs) throw timedOut(action, answer.reason, diagnosis);
       progress(Math.floor(ms / 1000), total, "seconds", diagnosis?.summary ?? answer.reason);
+      if (action.probe.type === "workloads" && action.probe.remind === true && answer.pods !== undefined) await remindKubelet(answer.pods, await context.clients.cluster("admin"), context);
       await context.host.sleep(intervalMs, context.signal);
     }
   },
@@ -76,10 +78,6 @@ function timedOut(action: WaitAction, reason: string, diagnosis: Diagnosis | und
     next: `${sentence(diagnosis?.next ?? nextStepFor(action.probe))} Then run the same command again: it continues here.`,
     details: [`last answer: ${reason}`, ...(diagnosis?.details ?? [])],
   });
-}
-
-function sentence(text: string): string {
-  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 function lowerFirst(text: string): string {
