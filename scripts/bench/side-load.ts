@@ -15,6 +15,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { pack, type Pack } from "tar-stream";
+import { heapGrowth } from "../../src/cli/steady-memory.ts";
 import { openPackage, type OpenedPackage } from "../../src/package/reader.ts";
 import type { PackageImage, PackageLayer } from "../../src/package/types.ts";
 import { inWorkFolder, machine, machineText, markdownTable, median, settle, table, type Machine } from "./measure.ts";
@@ -124,7 +125,7 @@ function ctrImport(directory: string, daemon: ContainerdProcess, archive: string
 
 /** In a process of its own, so that its memory is its own; the clock runs from the first call, because the installer is running already. */
 async function importOurs(daemon: ContainerdProcess, file: string): Promise<{ readonly seconds: number; readonly peakBytes: number }> {
-  const child = spawn(process.execPath, ["--max-semi-space-size=1", join(import.meta.dirname, "side-load-child.ts"), daemon.socket, file], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--max-semi-space-size=1", heapGrowth, join(import.meta.dirname, "side-load-child.ts"), daemon.socket, file], { stdio: ["ignore", "pipe", "inherit"] });
   let text = "";
   child.stdout.setEncoding("utf8").on("data", (part: string) => { text += part; });
   const code = await new Promise((resolve) => child.once("close", resolve));
