@@ -64,7 +64,8 @@ class Reset {
   readonly #context: ResetContext;
   readonly #phases: readonly ResetPhase[];
   readonly #emit: (event: RunEvent) => void;
-  readonly #failures: { readonly id: string; readonly error: KubestickError }[] = [];
+  /** By what could not go. */
+  readonly #failures = new Map<string, KubestickError>();
   readonly #planned = new Set<string>();
   readonly #counts = { changed: 0, unchanged: 0 };
   #socket: Promise<string | undefined> | undefined;
@@ -96,7 +97,7 @@ class Reset {
         }
         const all = running.length === this.#phases.length;
         // The record goes last, and only when nothing is left that it would be needed for.
-        if (!dryRun && all && this.#failures.length === 0) await host.remove(undo.stateDirectory, { recursive: true });
+        if (!dryRun && all && this.#failures.size === 0) await host.remove(undo.stateDirectory, { recursive: true });
       } finally {
         await undo.clients.close();
       }
@@ -123,12 +124,23 @@ class Reset {
     this.#emit({ type: "phase-started", phase: phase.id, title: phase.title, ...place });
     const { actions, findings = [], needed } = await this.#plan(phase, undo);
     this.#judge(phase.id, phase === this.#phases[0], findings, "all");
+    const stayed: { readonly action: Action; readonly changed: number }[] = [];
     for (const [at, action] of actions.entries()) {
       if (this.#context.signal.aborted) throw interrupted("reset", phase.id, actions.slice(at).map(({ id }) => id));
       const failure = await this.#takeAway(phase.id, action, undo);
       if (failure === undefined) continue;
-      if (needed?.action !== action.id) this.#failures.push({ id: action.id, error: failure });
-      else if (!this.#ignores(needed.check)) throw blocked(needed, failure);
+      if (needed?.action === action.id) {
+        if (this.#ignores(needed.check)) continue;
+        throw blocked(needed, failure);
+      }
+      this.#failures.set(action.id, failure);
+      stayed.push({ action, changed: this.#counts.changed });
+    }
+    // What went since may have been in the way: on a full disk a runtime forgets its pods only after their data has made room.
+    for (const { action, changed } of stayed) {
+      if (this.#context.signal.aborted) throw interrupted("reset", phase.id, [action.id]);
+      const failure = this.#counts.changed > changed ? await this.#takeAway(phase.id, action, undo, "again") : undefined;
+      if (failure !== undefined) this.#failures.set(action.id, failure);
     }
     if (phase.undoesJournal === true) await this.#undoJournal(phase.id, undo);
     this.#emit({
@@ -186,7 +198,7 @@ class Reset {
         next: first ? `${hint ?? ""} To go on in spite of it: ${check === "NoRecord" ? "kubestick reset --force" : `--ignore-preflight-errors=${check}`}`.trim() : hint ?? "Run the same command again.",
       });
       fatal.push(error);
-      if (!first || this.#context.dryRun) this.#failures.push({ id: `${phase} ${check}`, error });
+      if (!first || this.#context.dryRun) this.#failures.set(`${phase} ${check}`, error);
     }
     const [only, ...more] = fatal;
     if (!first || this.#context.dryRun || only === undefined) return;
@@ -197,14 +209,18 @@ class Reset {
     });
   }
 
-  /** Resolves to what went wrong. */
-  async #takeAway(phase: string, action: Action, context: UndoContext): Promise<KubestickError | undefined> {
+  /** Resolves to what went wrong. A thing that goes after all is no failure any more. */
+  async #takeAway(phase: string, action: Action, context: UndoContext, turn: "first" | "again" = "first"): Promise<KubestickError | undefined> {
     const { id, kind } = action;
     const handler = handlerOf(kind);
     const tell = (status: ActionStatus, detail: string): void => { this.#emit({ type: "action", phase, id, kind, status, detail }); };
     try {
       const observed = await handler.observe(action, context, ignore);
-      if (observed.state === "same") return undefined;
+      if (observed.state === "same") {
+        // With a detail it says why it could not look.
+        if (observed.detail === undefined) this.#failures.delete(id);
+        return undefined;
+      }
       if (this.#context.dryRun) {
         // Two phases need the same thing gone first; it goes once.
         if (!this.#planned.has(id)) tell("planned", observed.detail);
@@ -217,17 +233,18 @@ class Reset {
       const second = await handler.verify?.(action, context);
       if (second?.state === "differs") throw comesBack(action, second.detail);
       this.#counts.changed += 1;
+      this.#failures.delete(id);
       tell("removed", applied.detail);
       return undefined;
     } catch (thrown) {
       const failure = toFailure(thrown, `removing ${id}`);
-      tell("failed", failure.happened);
+      if (turn === "first") tell("failed", failure.happened);
       return failure;
     }
   }
 
   #failed(phase: string, id: string, error: KubestickError, kind: Action["kind"]): void {
-    this.#failures.push({ id, error });
+    this.#failures.set(id, error);
     this.#emit({ type: "action", phase, id, kind, status: "failed", detail: error.happened });
   }
 
@@ -313,13 +330,13 @@ function blocked({ check, next }: NonNullable<ResetPlan["needed"]>, { happened, 
   });
 }
 
-function incomplete(failures: readonly { readonly id: string; readonly error: KubestickError }[], stateDirectory: string): KubestickError | undefined {
-  if (failures.length === 0) return undefined;
+function incomplete(failures: ReadonlyMap<string, KubestickError>, stateDirectory: string): KubestickError | undefined {
+  if (failures.size === 0) return undefined;
   return new KubestickError({
     code: "RESET_INCOMPLETE",
     attempted: "resetting this machine",
-    happened: `${failures.length} ${failures.length === 1 ? "thing" : "things"} could not be removed: ${failures.map(({ id }) => id).join(", ")}.`,
+    happened: `${failures.size} ${failures.size === 1 ? "thing" : "things"} could not be removed: ${[...failures.keys()].join(", ")}.`,
     next: `Cure what is listed and run the same command again; ${stateDirectory} stays until everything is gone.`,
-    details: failures.map(({ id, error }) => `${id}: ${error.happened} ${error.next}`),
+    details: Array.from(failures, ([id, error]) => `${id}: ${error.happened} ${error.next}`),
   });
 }

@@ -113,6 +113,22 @@ describe("reset of a surveyed machine", () => {
     assert.deepEqual(differences(start, on.host.snapshot()), []);
   });
 
+  test("takes pods away when their data has made room, where the runtime could not forget them on a full disk, and tells of those that stay once", async () => {
+    for (const makesRoom of [true, false]) {
+      const on = bench({ facts: { criSockets: ["unix:///run/containerd/containerd.sock"] } });
+      await on.run([places]);
+      on.runtime.sandboxes.push({ id: "s", name: "etcd", namespace: "kube-system", uid: "u", ready: true, createdAt: new Date(0) });
+      on.host.files.plant("/var/lib/etcd/member/wal", "x");
+      on.runtime.hasRoom = () => makesRoom && on.host.ledger.writes.includes("remove /var/lib/etcd");
+      const ran = await reset(on);
+      const pods = told(ran).filter((line) => line.startsWith("pods/"));
+      assert.deepEqual(pods.map((line) => line.replace(/^\S+ /, "")).slice(0, 2), makesRoom ? ["failed", "removed"] : ["failed", "failed"]);
+      assert.equal(ran.outcome.ok, makesRoom, words(ran.outcome));
+      assert.equal(ran.outcome.error?.details.length, makesRoom ? undefined : 1);
+      assert.equal(await on.host.stat("/var/lib/etcd"), undefined);
+    }
+  });
+
   test("keeps a mount point and empties it", async () => {
     const on = bench({ directories: { "/var/lib/etcd": 0o700 } });
     on.host.mounted.push({ path: "/var/lib/etcd", type: "ext4" });

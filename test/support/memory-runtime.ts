@@ -19,6 +19,8 @@ export class MemoryRuntimeStore {
   readonly containers: ContainerDetail[] = [];
   /** Whether anything listens at the socket; a test ties it to the state of a unit. */
   answers: () => boolean = () => true;
+  /** Whether there is room for its own records, without which it forgets no pod. */
+  hasRoom: () => boolean = () => true;
   info: RuntimeInfo = { name: "containerd", version: "v2.1.0" };
   status: RuntimeStatus = { runtimeReady: true, networkReady: true, problems: [] };
   /** Largest number of bytes of one blob held at once while it came in. */
@@ -168,6 +170,7 @@ class MemoryRuntime implements Runtime {
 
   async removeSandbox(id: string): Promise<void> {
     this.#reach();
+    if (!this.#store.hasRoom()) throw new KubestickError({ code: "RUNTIME_DISK_FULL", attempted: `removing pod sandbox ${id}`, happened: "The runtime has no room left.", next: "Free some space." });
     this.#store.ledger.write(`remove sandbox ${id}`);
     const index = this.#store.sandboxes.findIndex((sandbox) => sandbox.id === id);
     if (index >= 0) this.#store.sandboxes.splice(index, 1);
