@@ -17,11 +17,11 @@ import { patchFindings } from "./patches.ts";
 import { findingsOf, ignoresCheck, type Check, type Input } from "./preflight-check.ts";
 import { existingChecks } from "./preflight-existing.ts";
 import { networkChecks } from "./preflight-network.ts";
-import { diskCheck, packageChecks } from "./preflight-package.ts";
+import { diskChecks, packageChecks } from "./preflight-package.ts";
 import { systemChecks } from "./preflight-system.ts";
 
 /** In the order in which they are told. */
-export const preflightChecks: readonly Check[] = [...packageChecks, ...systemChecks, ...lastingChecks, ...networkChecks, ...existingChecks, diskCheck];
+export const preflightChecks: readonly Check[] = [...packageChecks, ...systemChecks, ...lastingChecks, ...networkChecks, ...existingChecks, ...diskChecks];
 
 export const preflight: Phase<"preflight", Record<never, never>, Record<never, never>> = {
   id: "preflight",

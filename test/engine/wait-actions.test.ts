@@ -197,6 +197,8 @@ describe("probes", () => {
     const proxy = { kind: "DaemonSet", name: "kube-proxy" };
     const told = async (prepare: (made: ReturnType<typeof bench>) => void) => (await once(probe, {}, prepare)).told;
     assert.equal(await told((made) => plant(made, "coredns-1", coredns, true)), "last answer: daemonset kube-system/kube-proxy has no pod on cp1");
+    const full = (made: ReturnType<typeof bench>): void => { made.cluster.plant({ apiVersion: "v1", kind: "Node", metadata: { name: "cp1" }, status: { conditions: [{ type: "DiskPressure", status: "True" }, { type: "MemoryPressure", status: "False" }] } }); };
+    assert.equal(await told((made) => { full(made); plant(made, "kube-proxy-1", proxy, true); }), "last answer: node cp1 has DiskPressure and takes no new pods; deployment kube-system/coredns has no pod on cp1");
     assert.equal(await told((made) => { plant(made, "coredns-1", coredns, false); plant(made, "kube-proxy-1", proxy, true); }), "last answer: kube-system/coredns-1 (CrashLoopBackOff)");
     assert.equal(await told((made) => { plant(made, "coredns-1", { kind: "ReplicaSet", name: "coredns-extra-6d5f9" }, true); plant(made, "kube-proxy-1", proxy, true); }), "last answer: deployment kube-system/coredns has no pod on cp1");
     assert.equal(await told((made) => { plant(made, "coredns-1", coredns, true); plant(made, "kube-proxy-1", proxy, true); plant(made, "job-1", { kind: "Job", name: "job" }, false, { phase: "Succeeded" }); plant(made, "else", proxy, false, { node: "cp2" }); }), "2 pods");

@@ -123,6 +123,9 @@ const rows: readonly Row[] = [
   { what: "a package that lacks images", pkg: packageIndexFor(config), finds: ["error ImagePull"], seen: /flannel/, cure: /pack --image/ },
   { what: "the same where a runtime may have them", pkg: packageIndexFor(config), facts: good(containerd), runtime: { name: "containerd", version: "2.1.0" }, finds: ["warning ImagePull", "info CRI"] },
   { what: "a full disk", free: 1000, finds: ["error DiskSpace"], seen: /1000 bytes free/, cure: /Nothing was written/ },
+  { what: "a disk that would be full to the kubelet", free: 1.4e11, finds: ["error DiskPressure"], seen: /^\/ will have 1[34] % free .* 15 % .*imagefs\.available/, cure: /Free or add \d+ bytes.*evictionHard/ },
+  { what: "the same where the kubelet runs", free: 1.4e11, made: ["unit/kubelet.service"], finds: [] },
+  { what: "the same, and somebody has decided what is full", free: 1.4e11, config: "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nevictionHard:\n  imagefs.available: 1Gi\n", finds: [] },
 ];
 
 describe("preflight check", () => {

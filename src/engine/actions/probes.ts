@@ -200,8 +200,16 @@ async function askWorkloads({ workloads, node, as, remind }: ProbeOf<"workloads"
   const unready = pods.filter((pod) => !isReady(pod) || (remind === true && isMarked(pod)));
   const waiting = unready.map((pod) => `${namespaced(pod.metadata)} (${stateOf(pod)})`);
   const without = workloads.filter((workload) => !pods.some((pod) => belongsTo(pod, workload))).map((workload) => `${workload.kind.toLowerCase()} ${namespaced(workload)} ${workload.kind === "Pod" ? "is not" : "has no pod"} on ${node}`);
-  const reasons = [...without, ...waiting];
+  // Whoever has no pod may have none because this node takes none.
+  const reasons = [...(without.length > 0 ? await pressures(cluster, node) : []), ...without, ...waiting];
   return reasons.length === 0 ? { ready: true, detail: `${pods.length} pods` } : { ready: false, reason: reasons.join("; "), pods: unready };
+}
+
+/** What a kubelet lacks when it keeps new pods away (pkg/kubelet/eviction). */
+async function pressures(cluster: Cluster, node: string): Promise<readonly string[]> {
+  const live = await cluster.get({ apiVersion: "v1", kind: "Node", name: node });
+  if (live === undefined) return [];
+  return ["DiskPressure", "MemoryPressure", "PIDPressure"].filter((type) => conditionOf(live, type)?.["status"] === "True").map((type) => `node ${node} has ${type} and takes no new pods`);
 }
 
 /** Pods that ran to their end (jobs) or are being deleted are nobody's to wait for. */
