@@ -4,7 +4,7 @@ import { untilHealthy } from "../support/e2e-cluster.ts";
 import { assertRefusal, init, initOk, withoutTrace } from "../support/e2e-init.ts";
 import type { Refusal } from "../support/e2e-init.ts";
 import { scenario } from "../support/e2e-scenario.ts";
-import { assetsFolder, executablePath, stickPath } from "../support/e2e-stick.ts";
+import { assetProgram, executablePath, stickPath } from "../support/e2e-stick.ts";
 import type { TestHost } from "../support/hosts/test-host.ts";
 import { openPackage } from "../../src/package/reader.ts";
 
@@ -133,7 +133,7 @@ scenario("init refuses bad input with one clear error and changes nothing", (e2e
 
   test("a containerd that was there before is used and left as it is", async () => {
     const other = await e2e.boot({ name: "other" });
-    for (const name of ["containerd", "containerd-shim-runc-v2", "runc"]) other.put(`${assetsFolder()}/bin/${name}`, `/usr/bin/${name}`);
+    for (const name of ["containerd", "containerd-shim-runc-v2", "runc"]) other.put(assetProgram(name), `/usr/bin/${name}`);
     other.write("/usr/lib/systemd/system/containerd.service", "[Service]\nExecStart=/usr/bin/containerd\nType=notify\nDelegate=yes\nKillMode=process\n[Install]\nWantedBy=multi-user.target\n");
     other.write("/etc/containerd/config.toml", [
       "version = 3",

@@ -1,6 +1,5 @@
 /** Clusters that are not the default one: other keys, other networks, an etcd somewhere else. */
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { test } from "node:test";
 import { openAuthority } from "../cluster/openssl-certificates.ts";
 import { assertServiceAnswersByName, kubectl, untilHealthy } from "../support/e2e-cluster.ts";
@@ -8,7 +7,7 @@ import { initOk } from "../support/e2e-init.ts";
 import { joinOk, wordsOf } from "../support/e2e-join.ts";
 import { etcdMembers, untilAllReady } from "../support/e2e-nodes.ts";
 import { scenario } from "../support/e2e-scenario.ts";
-import { assetsFolder } from "../support/e2e-stick.ts";
+import { assetProgram } from "../support/e2e-stick.ts";
 import type { TestHost } from "../support/hosts/test-host.ts";
 
 const documents = (init: string, cluster: string): string => ["InitConfiguration", "ClusterConfiguration"]
@@ -58,7 +57,7 @@ scenario("init of clusters that are not the default", ({ boot, remove }) => {
     try {
       const server = authority.issue("etcd1", { names: `IP:${store.address},IP:127.0.0.1` });
       const client = authority.issue("kubernetes");
-      store.put(join(assetsFolder(), "bin/etcd"), "/usr/local/bin/etcd");
+      store.put(assetProgram("etcd"), "/usr/local/bin/etcd");
       for (const [name, text] of [["ca.crt", authority.caPem], ["server.crt", server.certificatePem], ["server.key", server.keyPem]] as const) store.write(`/etc/etcd/${name}`, text, 0o600);
       await store.check(["systemd-run", "--unit=etcd", "/usr/local/bin/etcd", "--name=etcd1", "--data-dir=/var/lib/etcd", `--listen-client-urls=https://${store.address}:2379`, `--advertise-client-urls=https://${store.address}:2379`,
         "--cert-file=/etc/etcd/server.crt", "--key-file=/etc/etcd/server.key", "--trusted-ca-file=/etc/etcd/ca.crt", "--client-cert-auth=true"]);

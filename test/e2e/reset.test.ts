@@ -1,13 +1,12 @@
 /** A machine is afterwards as it was before, whatever state its node was in, and what somebody else put there is still there. */
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { test } from "node:test";
 import { untilHealthy } from "../support/e2e-cluster.ts";
 import { followEvents } from "../support/e2e-events.ts";
 import { initOk } from "../support/e2e-init.ts";
 import { scenario } from "../support/e2e-scenario.ts";
 import { changes, machine, type Snapshot } from "../support/e2e-snapshot.ts";
-import { assetsFolder } from "../support/e2e-stick.ts";
+import { assetProgram } from "../support/e2e-stick.ts";
 import type { TestHost } from "../support/hosts/test-host.ts";
 
 scenario("reset after init", ({ boot, remove }) => {
@@ -114,7 +113,7 @@ table ip filter {
 
 /** A containerd as a distribution ships it, from other folders than ours. */
 async function putForeignRuntime(host: TestHost): Promise<void> {
-  for (const program of ["containerd", "containerd-shim-runc-v2", "ctr", "runc"]) host.put(join(assetsFolder(), "bin", program), `/opt/theirs/${program}`);
+  for (const program of ["containerd", "containerd-shim-runc-v2", "ctr", "runc"]) host.put(assetProgram(program), `/opt/theirs/${program}`);
   host.write("/lib/systemd/system/containerd.service", "[Service]\nEnvironment=PATH=/opt/theirs:/usr/sbin:/usr/bin:/sbin:/bin\nExecStart=/opt/theirs/containerd\nType=notify\nDelegate=yes\nKillMode=process\n[Install]\nWantedBy=multi-user.target\n");
   await host.check(["sh", "-ec", "systemctl daemon-reload; systemctl enable -q --now containerd.service; for i in $(seq 100); do [ -S /run/containerd/containerd.sock ] && exit 0; sleep 0.1; done; exit 1"]);
 }

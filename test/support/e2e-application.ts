@@ -1,14 +1,13 @@
 /** An application as people carry it to a site: an archive of `docker save` and the manifest that starts it. */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { dockerArchiveFiles, tarOf } from "../package/images.ts";
-import { assetsFolder } from "./e2e-stick.ts";
+import { assetProgram } from "./e2e-stick.ts";
 
 export const APPLICATION_IMAGE = "registry.example.test/shop/app:1";
 
 /** It does nothing, for ever. */
 export async function applicationArchive(): Promise<Buffer> {
-  const layer = await tarOf({ app: readFileSync(join(assetsFolder(), "bin/pause")) });
+  const layer = await tarOf({ app: readFileSync(assetProgram("pause")) });
   return tarOf(dockerArchiveFiles(APPLICATION_IMAGE, [layer]));
 }
 

@@ -161,6 +161,11 @@ async function sourcesFor({ assets: given = assetsFolder(), onProgress }: StickO
   };
 }
 
+/** A program of that folder, or what Debian gives for one that it lacks. */
+export function assetProgram(name: string): string {
+  return join(completeAssets(assetsFolder()), "bin", name);
+}
+
 /** Folder of the binaries: `bin/<name>`, `bin/cni/<plugin>`, and perhaps `rootfs-net` with the userland of the images that set up networks. */
 export function assetsFolder(): string {
   return process.env["KUBESTICK_E2E_ASSETS"] ?? "/var/cache/kubestick-e2e";
