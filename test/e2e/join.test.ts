@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { before, test, type TestContext } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { kubectl, untilHealthy } from "../support/e2e-cluster.ts";
 import { assertPodsMeetAcrossNodes, assertStayReady, etcdMembers, lastFailureOf, learnControlPlanes, nodeStates, untilAllReady, untilMissed } from "../support/e2e-nodes.ts";
 import { assertRefusal, initOk } from "../support/e2e-init.ts";
@@ -125,7 +126,7 @@ scenario("join", ({ boot, remove }) => {
     assert.equal(gone.code, 0, `${gone.stderr.slice(-6000)}`);
     assert.deepEqual(await etcdMembers(cp1), ["cp1", "cp2"]);
     const left = changes(bare.get("cp3") as Snapshot, await machine(cp3));
-    assert.equal((await kubectl(cp1, ["delete", "node", "cp3"])).code, 0);
+    await deleteNode(cp1, "cp3", t);
     // Kills on one way, each at something only the run itself can bring about, the last ones with a learner in etcd and with a kubelet that has begun.
     const { killed, passed } = await joinKilledAt(cp3, asControlPlane, KILL_POINTS);
     t.diagnostic(`killed after ${killed.join(", ")}${passed.length === 0 ? "" : `; made while a kill arrived: ${passed.join(", ")}`}`);
@@ -137,11 +138,23 @@ scenario("join", ({ boot, remove }) => {
     assert.deepEqual(left, []);
   });
 
-  test("reset of a worker gives back its machine and leaves the cluster as it was without it", async () => {
+  test("reset of a worker gives back its machine and leaves the cluster as it was without it", async (t) => {
     const done = await w1.run(["./kubestick", "reset", "--yes"], { timeoutMs: 300_000 });
     assert.equal(done.code, 0, done.stderr.slice(-6000));
     assert.deepEqual(changes(bare.get("w1") as Snapshot, await machine(w1)), []);
-    assert.equal((await kubectl(cp1, ["delete", "node", "w1"])).code, 0);
+    await deleteNode(cp1, "w1", t);
     await untilAllReady(cp1, ["cp1", "cp2", "cp3"], 60_000);
   });
 });
+
+/** The API may be missed for some seconds when a control plane has just gone (docs/high-availability.md), and one that left was one of three; what was said then is told. */
+async function deleteNode(by: TestHost, name: string, t: TestContext): Promise<void> {
+  const started = performance.now();
+  for (;;) {
+    const { code, stderr } = await kubectl(by, ["delete", "node", name, "--ignore-not-found"]);
+    if (code === 0) return;
+    t.diagnostic(`kubectl delete node ${name}: ${stderr.trim()}`);
+    assert.ok(performance.now() - started < 15_000, stderr);
+    await setTimeout(500);
+  }
+}

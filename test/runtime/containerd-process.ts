@@ -4,13 +4,16 @@ import { accessSync, constants, createWriteStream, existsSync, mkdirSync, mkdtem
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { connectRuntime } from "../../src/runtime/connect.ts";
+import { completeAssets } from "../support/debian-assets.ts";
+import { missingAssets } from "../support/e2e-requirements.ts";
+import { assetsFolder } from "../support/e2e-stick.ts";
 
-/** Directories that hold `containerd` and `ctr`: `KUBESTICK_CONTAINERD_DIRS` (colon separated), else the end-to-end assets, else PATH. */
+/** Directories that hold `containerd` and `ctr`: `KUBESTICK_CONTAINERD_DIRS` (colon separated), else the end-to-end assets, completed where there are any, else PATH. */
 export function containerdDirectories(): readonly string[] {
   const given = process.env["KUBESTICK_CONTAINERD_DIRS"]?.split(delimiter).filter((part) => part !== "");
   if (given !== undefined && given.length > 0) return given;
-  const assets = join(process.env["KUBESTICK_E2E_ASSETS"] ?? "/var/cache/kubestick-e2e", "bin");
-  const found = [assets, ...(process.env["PATH"] ?? "").split(delimiter)].find((directory) => isProgram(join(directory, "containerd")) && isProgram(join(directory, "ctr")));
+  const assets = missingAssets() === undefined ? [join(completeAssets(assetsFolder()), "bin")] : [];
+  const found = [...assets, ...(process.env["PATH"] ?? "").split(delimiter)].find((directory) => isProgram(join(directory, "containerd")) && isProgram(join(directory, "ctr")));
   return found === undefined ? [] : [found];
 }
 
@@ -24,7 +27,7 @@ export function isProgram(path: string): boolean {
 }
 
 /** Where `runc` and the shim are, also for a containerd that comes without them. */
-const programPath = [join(process.env["KUBESTICK_E2E_ASSETS"] ?? "/var/cache/kubestick-e2e", "bin"), process.env["PATH"] ?? ""].join(delimiter);
+const programPath = [join(assetsFolder(), "bin"), process.env["PATH"] ?? ""].join(delimiter);
 
 export class ContainerdProcess {
   readonly directory: string;
