@@ -53,9 +53,10 @@ export async function systemdAnswers(exec: Exec): Promise<boolean> {
 }
 
 async function runUnitCommand(exec: Exec, name: string, command: UnitCommand): Promise<void> {
-  const quickly = command === "enable" || command === "disable" ? ["--no-reload"] : [];
-  const result = await exec(["systemctl", "--no-ask-password", ...quickly, command, "--", name], { timeoutMs: commandTimeoutMs });
-  if (result.code === 0) return;
+  const how = command === "enable" || command === "disable" ? ["--no-reload"] : command === "kill" ? ["--signal=SIGKILL"] : [];
+  const result = await exec(["systemctl", "--no-ask-password", ...how, command, "--", name], { timeoutMs: commandTimeoutMs });
+  // systemd forgets a stopped unit as soon as its last process is gone.
+  if (result.code === 0 || (command === "kill" && / not loaded\.$/m.test(result.stderr))) return;
   throw new KubestickError({
     code: "UNIT_COMMAND_FAILED",
     attempted: `running systemctl ${command} ${name}`,

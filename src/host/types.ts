@@ -189,8 +189,8 @@ export interface Host extends HostReader {
   remove(path: string, options?: { readonly recursive?: boolean }): Promise<void>;
   /** systemd has read its unit files as they are: nothing happens when this run made it read them and changed none since. */
   daemonReload(): Promise<void>;
-  /** Enabling and disabling do not make systemd read its unit files again. */
-  unitCommand(name: string, command: "start" | "restart" | "stop" | "enable" | "disable" | "reset-failed"): Promise<void>;
+  /** Enabling and disabling do not make systemd read its unit files again. `kill` ends every process that is left of a unit, with SIGKILL; none is fine. */
+  unitCommand(name: string, command: "start" | "restart" | "stop" | "kill" | "enable" | "disable" | "reset-failed"): Promise<void>;
   loadModule(name: string): Promise<void>;
   setSysctl(key: string, value: string): Promise<void>;
   replaceRoute(route: Route): Promise<void>;

@@ -113,6 +113,10 @@ describe("runReset()", () => {
     const writes = world.host.ledger.writes.slice(from);
     assert.ok(writes.indexOf("systemctl stop kubelet.service") < writes.indexOf("remove /etc/systemd/system/kubelet.service"));
     assert.ok(writes.indexOf("remove /etc/systemd/system/kubelet.service") < writes.indexOf("systemctl daemon-reload"));
+    // What outlives the stop ends while systemd still knows the unit; of units that are somebody else's nothing does.
+    const killed = writes.indexOf("systemctl kill kubelet.service");
+    assert.ok(writes.indexOf("systemctl stop kubelet.service") < killed && killed < writes.indexOf("remove /etc/systemd/system/kubelet.service"));
+    assert.deepEqual(writes.filter((write) => write.startsWith("systemctl kill")), ["systemctl kill kubelet.service"]);
     assert.equal(writes.at(-1), "remove /var/lib/kubestick");
     assert.ok(!writes.includes("systemctl stop runtime.service"), "it ran before us");
     assert.ok(world.host.openSockets.has(socket));

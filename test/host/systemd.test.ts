@@ -64,6 +64,18 @@ describe("systemd", () => {
     });
   });
 
+  test("nothing left to kill is no failure, and another refusal is one", async () => {
+    const said: string[] = [];
+    const units = (stderr: string) => unitFiles(async (argv) => {
+      said.push(argv.join(" "));
+      return { code: 1, stdout: "", stderr };
+    });
+    await units("Failed to kill unit a.service: Unit a.service not loaded.\n").command("a.service", "kill");
+    assert.deepEqual(said, ["systemctl --no-ask-password --signal=SIGKILL kill -- a.service"]);
+    await assert.rejects(units("Failed to kill unit a.service: Access denied\n").command("a.service", "kill"), { code: "UNIT_COMMAND_FAILED" });
+    await assert.rejects(units("Failed to stop a.service: Unit a.service not loaded.\n").command("a.service", "stop"), { code: "UNIT_COMMAND_FAILED" });
+  });
+
   test("a reload fails with words where systemd does not run", async () => {
     await assert.rejects(unitFiles(replies({ systemctl: { code: 1, stdout: "", stderr: "System has not been booted with systemd as init system (PID 1). Can't operate." } })).reload(), { code: "SYSTEMD_FAILED" });
   });

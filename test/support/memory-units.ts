@@ -69,7 +69,7 @@ export class MemoryUnits {
 
   command(name: string, command: UnitCommand): void {
     const loaded = this.#load(name);
-    if (loaded === undefined && command !== "stop") throw errno("ENOENT", name);
+    if (loaded === undefined && command !== "stop" && command !== "kill") throw errno("ENOENT", name);
     switch (command) {
       case "enable": this.#enabled.add(name); return;
       case "disable": this.#enabled.delete(name); return;
@@ -79,6 +79,7 @@ export class MemoryUnits {
       case "stop":
         if (this.#running.delete(name)) this.onStop(name);
         return;
+      case "kill": return;
       case "start":
       case "restart": {
         if (command === "start" && this.#running.get(name)?.active === "active") return;

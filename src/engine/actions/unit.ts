@@ -62,7 +62,7 @@ export const unit: Handler<UnitAction> = {
     throw await notRunning(action, state, wrong, context);
   },
 
-  async undo(entry, { host, afterwards }) {
+  async undo(entry, { host, journal, afterwards }) {
     const undo = entry.undo ?? {};
     if (undo["was"] === "ours") return undefined;
     const name = text(undo, "unit", entry);
@@ -75,6 +75,8 @@ export const unit: Handler<UnitAction> = {
       await host.unitCommand(name, "stop");
       done.push("stopped");
     }
+    // What a runtime's KillMode spares has nobody left who knows it: the shim of a pod that was being made when the kubelet was stopped.
+    if (undo["active"] !== true && state.fragmentPath !== undefined && journal.has(`file${state.fragmentPath}`)) await host.unitCommand(name, "kill");
     // systemd remembers a failure, also of a unit whose file is gone; a stop that took too long is one.
     if (undo["active"] !== true && (await host.unit(name)).active === "failed") {
       await host.unitCommand(name, "reset-failed");
