@@ -79,7 +79,10 @@ export class MemoryUnits {
       case "stop":
         if (this.#running.delete(name)) this.onStop(name);
         return;
-      case "kill": return;
+      case "kill":
+        // A timer has no processes, and systemd says so.
+        if (!name.endsWith(".service")) throw errno("ENOTSUP", name);
+        return;
       case "start":
       case "restart": {
         if (command === "start" && this.#running.get(name)?.active === "active") return;

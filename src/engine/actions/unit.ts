@@ -76,7 +76,7 @@ export const unit: Handler<UnitAction> = {
       done.push("stopped");
     }
     // What a runtime's KillMode spares has nobody left who knows it: the shim of a pod that was being made when the kubelet was stopped.
-    if (undo["active"] !== true && state.fragmentPath !== undefined && journal.has(`file${state.fragmentPath}`)) await host.unitCommand(name, "kill");
+    if (undo["active"] !== true && name.endsWith(".service") && state.fragmentPath !== undefined && journal.has(`file${state.fragmentPath}`)) await host.unitCommand(name, "kill");
     // systemd remembers a failure, also of a unit whose file is gone; a stop that took too long is one.
     if (undo["active"] !== true && (await host.unit(name)).active === "failed") {
       await host.unitCommand(name, "reset-failed");
