@@ -90,42 +90,40 @@ interface Need {
   readonly what: Set<string>;
 }
 
-/** Bytes still to be written, by the id of the file system; those that are only looked at for `of` need none. */
-async function diskNeeds({ pkg, read, made, config }: Input, machine: MachineDecisions, of: readonly string[] = []): Promise<{ readonly needs: ReadonlyMap<string, Need>; readonly at: readonly Need[] }> {
+/** Bytes still to be written, by the id of the file system. */
+async function diskNeeds(pkg: PackageIndex, { read, made, config }: Input, machine: MachineDecisions): Promise<ReadonlyMap<string, Need>> {
   const needs = new Map<string, Need>();
-  const need = async (path: string, bytes: number, what?: string): Promise<Need> => {
+  const need = async (path: string, bytes: number, what: string): Promise<void> => {
     const disk = await read.disk(path);
     const entry = needs.get(disk.id) ?? { mount: disk.mount, free: disk.freeBytes, total: disk.totalBytes, bytes: 0, what: new Set<string>() };
     entry.bytes += bytes;
-    if (what !== undefined && bytes > 0) entry.what.add(what);
+    if (bytes > 0) entry.what.add(what);
     needs.set(disk.id, entry);
-    return entry;
   };
-  for (const binary of pkg?.binaries ?? []) {
+  for (const binary of pkg.binaries) {
     if (!machine.ownRuntime && !made.has(`file${binary.path}`) && (await read.stat(binary.path)) !== undefined) continue;
     // An older file is replaced only after the new one is complete, so an existing one does not help unless it is already the right one.
     if ((await read.stat(binary.path))?.size !== binary.size) await need(binary.path, binary.size, "programs");
   }
   const blobs = new Map<string, number>();
   let passing = 0;
-  for (const image of pkg?.images ?? []) {
+  for (const image of pkg.images) {
     if (made.has(`image/${image.reference}`)) continue;
     for (const blob of [image.target, image.manifest, image.config]) blobs.set(blob.digest, blob.size);
     // A layer that travels as its tar is in containerd's store only until it is unpacked; two of them at a time are not much beside the slack, large ones are.
     for (const layer of image.layers) blobs.set(layer.digest, layer.unpackedSize + (layer.entry === layer.digest ? layer.size : 0));
-    for (const { entry, digest } of image.layers) if (entry !== digest) passing = Math.max(passing, pkg?.entries.find((candidate) => candidate.digest === entry)?.length ?? 0);
+    for (const { entry, digest } of image.layers) if (entry !== digest) passing = Math.max(passing, pkg.entries.find((candidate) => candidate.digest === entry)?.length ?? 0);
   }
   await need(imageStore, [...blobs.values()].reduce((sum, size) => sum + size, passing), "images");
   if (config.joining?.role !== "worker" && config.cluster.etcd.local !== undefined && !made.has("file/etc/kubernetes/manifests/etcd.yaml")) await need(config.cluster.etcd.local.dataDir, 32 * 1024 * 1024, "etcd");
-  const at: Need[] = [];
-  for (const path of of) at.push(await need(path, 0));
-  return { needs, at };
+  await need(kubeletDirectory, 0, "pods");
+  return needs;
 }
 
 /** Exact, against what is free. */
 async function checkDisk(input: Input, machine: MachineDecisions): Promise<readonly Seen[]> {
   if (input.pkg === undefined) return [];
-  const { needs } = await diskNeeds(input, machine);
+  const needs = await diskNeeds(input.pkg, input, machine);
   return [...needs.values()].map(({ bytes, ...entry }) => ({ ...entry, bytes: bytes === 0 ? 0 : bytes + slack })).filter((entry) => entry.free < entry.bytes).map((entry) => ({
     message: `${entry.mount} has ${entry.free} bytes free, ${entry.bytes} bytes are needed (${[...entry.what].join(", ")}): ${entry.bytes - entry.free} bytes short`,
     hint: `Free or add space on the file system at ${entry.mount}, then run the same command again. Nothing was written.`,
@@ -145,20 +143,22 @@ const evictionHard: readonly { readonly signal: string; readonly path: string; r
  * pods starts. Not where somebody has decided otherwise, and not where a kubelet runs already: that one tells it by itself.
  */
 async function checkDiskPressure(input: Input, machine: MachineDecisions): Promise<readonly Seen[]> {
-  const { pkg, made, config } = input;
+  const { pkg, made, config, read } = input;
   const decided = (config.joining?.kubelet ?? config.kubelet)?.["evictionHard"] !== undefined || config.init.nodeRegistration.kubeletExtraArgs.some(({ name }) => name === "eviction-hard");
   if (pkg === undefined || decided || made.has("unit/kubelet.service")) return [];
-  const { at } = await diskNeeds(input, machine, evictionHard.map(({ path }) => path));
+  const needs = await diskNeeds(pkg, input, machine);
+  // A joining node gets its KubeletConfiguration from the cluster.
+  const bearLess = config.joining === undefined ? "evictionHard in a KubeletConfiguration" : "eviction-hard in nodeRegistration.kubeletExtraArgs of a JoinConfiguration";
   const seen: Seen[] = [];
-  for (const [index, { signal, percent }] of evictionHard.entries()) {
-    const disk = at[index];
+  for (const { signal, path, percent } of evictionHard) {
+    const disk = needs.get((await read.disk(path)).id);
     // One that lacks even the room for what is written is told of by DiskSpace.
     if (disk === undefined || disk.free < disk.bytes) continue;
     const short = Math.ceil((disk.total * percent) / 100) - (disk.free - disk.bytes);
     if (short <= 0 || seen.some(({ message }) => message.startsWith(`${disk.mount} `))) continue;
     seen.push({
       message: `${disk.mount} will have ${Math.floor((100 * (disk.free - disk.bytes)) / disk.total)} % free when all is installed, and below ${percent} % the kubelet reports DiskPressure (${signal})`,
-      hint: `A node under DiskPressure starts no pods and evicts those that run, so DNS would never come up. Free or add ${short} bytes on the file system at ${disk.mount}, or let the kubelet bear less with evictionHard in a KubeletConfiguration (--config).`,
+      hint: `A node under DiskPressure starts no pods and evicts those that run, so ${config.joining === undefined ? "DNS would never come up" : "it would be of no use"}. Free or add ${short} bytes on the file system at ${disk.mount}, or tell the kubelet to go on with less: ${bearLess} (--config).`,
     });
   }
   return seen;
