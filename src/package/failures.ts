@@ -1,7 +1,7 @@
 /** The ways an offline package can be unusable, each with its own code: scripts tell them apart. */
 import { KubestickError, errnoOf, messageOf } from "../errors.ts";
 
-const COPY_AGAIN = "Mend it from an intact copy (`COPY package repair FILE`), or copy the file again and compare `sha256sum` on both sides; if it is broken at its origin, make it again with `kubestick pack`. Then run the same command again: it goes on where it stopped.";
+const COPY_AGAIN = "Mend it from an intact copy (`COPY package repair FILE`), or copy the file again and compare `sha256sum` on both sides; if it is broken at its origin, make it again with `kubestick pack`. Then run the same command again.";
 
 export function packageAbsent(path: string, happened: string): KubestickError {
   return new KubestickError({
