@@ -19,7 +19,7 @@ import { heapGrowth } from "../../src/cli/steady-memory.ts";
 import { openPackage, type OpenedPackage } from "../../src/package/reader.ts";
 import type { PackageImage, PackageLayer } from "../../src/package/types.ts";
 import { inWorkFolder, machine, machineText, markdownTable, median, settle, table, type Machine } from "./measure.ts";
-import { ContainerdProcess, containerdDirectories } from "../../test/runtime/containerd-process.ts";
+import { ContainerdProcess, containerdDirectories, versionIn } from "../../test/runtime/containerd-process.ts";
 
 export interface SideLoadOptions {
   readonly package: string;
@@ -42,6 +42,8 @@ export interface SideLoadResult {
   readonly ratios: { readonly toLoop: number; readonly toArchive: number };
   /** Of the importer, resident. */
   readonly peakBytes: number;
+  /** Version of the runtime. */
+  readonly containerd: string;
 }
 
 export async function benchSideLoad(options: SideLoadOptions): Promise<SideLoadResult> {
@@ -72,7 +74,7 @@ async function measureIn(folder: string, directory: string, options: SideLoadOpt
   }
   const to = (way: readonly number[]): number => median(seconds.ours.map((own, round) => own / (way[round] ?? Number.NaN)));
   return {
-    machine: machine(), images: images.length, rounds: options.rounds, seconds, medians: { loop: median(seconds.loop), archive: median(seconds.archive), ours: median(seconds.ours) },
+    machine: machine(), containerd: versionIn(directory), images: images.length, rounds: options.rounds, seconds, medians: { loop: median(seconds.loop), archive: median(seconds.archive), ours: median(seconds.ours) },
     ratios: { toLoop: to(seconds.loop), toArchive: to(seconds.archive) }, peakBytes: Math.max(...memory),
   };
 }
@@ -85,8 +87,8 @@ export function sideLoadMarkdown(result: SideLoadResult): string {
   return [`${headline(result)}.`, "", markdownTable(rowsOf(result)), "", `${resident(result)}.`].join("\n");
 }
 
-function headline({ images, rounds, machine: on }: SideLoadResult): string {
-  return `${images} images into an empty containerd, medians of ${rounds} rounds in turn, on ${machineText(on)}`;
+function headline({ images, rounds, containerd, machine: on }: SideLoadResult): string {
+  return `${images} images into an empty containerd ${containerd}, medians of ${rounds} rounds in turn, on ${machineText(on)}`;
 }
 
 function rowsOf({ medians, ratios }: SideLoadResult): string[][] {

@@ -26,6 +26,11 @@ export function isProgram(path: string): boolean {
   }
 }
 
+/** Of the containerd in this directory, as it tells it. */
+export function versionIn(directory: string): string {
+  return execFileSync(join(directory, "containerd"), ["--version"], { encoding: "utf8" }).split(" ")[2] as string;
+}
+
 /** Where `runc` and the shim are, also for a containerd that comes without them. */
 const programPath = [join(assetsFolder(), "bin"), process.env["PATH"] ?? ""].join(delimiter);
 
@@ -38,7 +43,7 @@ export class ContainerdProcess {
 
   constructor(programs: string, sandboxImage: string) {
     this.#programs = programs;
-    this.version = execFileSync(join(programs, "containerd"), ["--version"], { encoding: "utf8" }).split(" ")[2] as string;
+    this.version = versionIn(programs);
     this.directory = mkdtempSync(join(tmpdir(), "kubestick-containerd-"));
     this.socket = `unix://${join(this.directory, "containerd.sock")}`;
     for (const name of ["cni", "net.d", "opt"]) mkdirSync(join(this.directory, name));
